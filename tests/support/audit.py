@@ -5,15 +5,19 @@ Audit logs for tests: their lines, and system calls that fail.
 import errno
 import json
 import os
+from collections.abc import Mapping
+from concurrent.futures import Future
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event
 from typing import Any
 
 from attrs import define, field
+from zope.interface import implementer
 
 from twisted_registry.access.audit_file import AuditSystem
 from twisted_registry.access.audit_log import AuditLog
+from twisted_registry.contracts.access import IAuditLog
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:
@@ -93,3 +97,31 @@ def open_log(path: Path, disk: FaultyDisk | None = None, **options: Any) -> Audi
     log = AuditLog(path, system=None if disk is None else disk.system, retry_seconds=0.001, **options)
     log.open()
     return log
+
+
+@implementer(IAuditLog)
+@define(eq=False)
+class FakeLog:
+    """
+    An audit log in memory.
+
+    Attributes:
+        entries: what was recorded.
+        problem: see ``IAuditLog.problem``.
+        is_required: see ``IAuditLog.is_required``.
+    """
+
+    entries: list[dict[str, Any]] = field(factory=list)
+    problem: str = ""
+    is_required: bool = False
+
+    def append(self, entry: Mapping[str, Any]) -> None:
+        """See ``IAuditLog.append``."""
+        self.entries.append(dict(entry))
+
+    def record(self, entry: Mapping[str, Any]) -> "Future[None]":
+        """See ``IAuditLog.record``."""
+        self.append(entry)
+        written: Future[None] = Future()
+        written.set_result(None)
+        return written

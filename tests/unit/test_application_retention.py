@@ -12,7 +12,14 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_registry.application.retention import RetentionRules
 from twisted_registry.domain.errors import UnknownModel
-from twisted_registry.domain.retention import PrunedModel, PrunePlan, PruneRequest, RetentionScope, SkippedModel
+from twisted_registry.domain.retention import (
+    Deleted,
+    PrunedModel,
+    PrunePlan,
+    PruneRequest,
+    RetentionScope,
+    SkippedModel,
+)
 
 PART = PrunedModel("m", PrunePlan({1: 10}))
 
@@ -54,7 +61,7 @@ class Runtime:
 
     retention = runtime = registry
 
-    def prune(self, request: PruneRequest) -> Deferred[Steps]:
+    def prune(self, request: PruneRequest, deleted: Deleted) -> Deferred[Steps]:
         """See ``IRetention.prune``."""
         self.requests.append(request)
         return succeed(self.steps)

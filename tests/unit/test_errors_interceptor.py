@@ -25,6 +25,7 @@ EXAMPLES = [
     (errors.HashMismatch("abc=", "def="), INVALID, ["abc=", "def="]),
     (errors.NotAuthenticated("no token"), grpc.StatusCode.UNAUTHENTICATED, ["no token", "a valid token"]),
     (errors.NotPermitted("not 'm'"), grpc.StatusCode.PERMISSION_DENIED, ["not 'm'", "has the permission"]),
+    (errors.AuditUnavailable("disk full"), grpc.StatusCode.UNAVAILABLE, ["disk full", "not done", "try again"]),
     (errors.UnknownModel("m"), grpc.StatusCode.NOT_FOUND, ["'m'", "CreateOrUpdateModel"]),
     (errors.UnknownVersion("m", 0), grpc.StatusCode.NOT_FOUND, ["'m'", "numbers start at 1", "-1 is the latest"]),
     (errors.UnknownAlias("m", "prod"), grpc.StatusCode.NOT_FOUND, ["'m'", "'prod'", "by its number", "%40"]),

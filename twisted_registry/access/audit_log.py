@@ -121,6 +121,7 @@ class AuditLog:
     def record(self, entry: Mapping[str, Any]) -> "Future[None]":
         """See ``IAuditLog.record``."""
         written: Future[None] = Future()
+        written.set_running_or_notify_cancel()  # a call that is cancelled does not cancel it
         with self._changed:
             problem = self.problem or ("it is closed" if self._is_closed else "")
             if not problem and len(self._pending) >= self._pending_max:
@@ -193,13 +194,11 @@ class AuditLog:
         batch: list[_Pending] = []
         try:
             torn = self._prepare()
-            batch, missing = self._take()
-            entries = [(time_ns, entry) for time_ns, entry, _ in batch]
-            if missing or torn or self._problem:  # also to see whether it can be written
-                entries.insert(0, (self._now_ns(), {"event": "missing", "count": missing, **torn}))
-            if entries:
-                self._add(entries, missing)
-            self._recovered()
+            if torn or self._problem or self._missing:
+                self._add_missing(torn)
+            batch = self._take()
+            if batch:
+                self._file.add([(time_ns, entry) for time_ns, entry, _ in batch])
         except AuditUnavailable as error:
             self._failed(error, batch)
         else:
@@ -216,20 +215,22 @@ class AuditLog:
             self._file.close()
         return {} if self._file.is_open else self._file.open()
 
-    def _take(self) -> tuple[list[_Pending], int]:
+    def _add_missing(self, torn: Mapping[str, Any]) -> None:
+        # Alone, so that nothing else is lost if the file still cannot be written.
+        missing = self._missing
+        self._file.add([(self._now_ns(), {"event": "missing", "count": missing, **torn})])
         with self._changed:
-            batch, missing = list(self._pending), self._missing
-            self._pending.clear()
-            self._is_awaited, self._missing = False, 0
-        return batch, missing
+            self._missing -= missing
+        if self._problem:
+            self._problem = ""
+            _log.info("the audit log {path} can be written again", path=str(self._path))
 
-    def _add(self, entries: list[tuple[int, Mapping[str, Any]]], missing: int) -> None:
-        try:
-            self._file.add(entries)
-        except AuditUnavailable:
-            with self._changed:
-                self._missing += missing
-            raise
+    def _take(self) -> list[_Pending]:
+        with self._changed:
+            batch = list(self._pending)
+            self._pending.clear()
+            self._is_awaited = False
+        return batch
 
     def _failed(self, error: AuditUnavailable, batch: list[_Pending]) -> None:
         now = self._seconds()
@@ -255,8 +256,3 @@ class AuditLog:
                 refused="all changes" if self.is_required else "deletions, moves of aliases and administration",
                 count=self._missing,
             )
-
-    def _recovered(self) -> None:
-        if self._problem:
-            self._problem = ""
-            _log.info("the audit log {path} can be written again", path=str(self._path))

@@ -23,11 +23,19 @@ def _fingerprint(found: os.stat_result) -> _Fingerprint:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
+def _ignore_change(kind: str, path: str, problem: str) -> None:
+    return None
+
+
 class WatchedFiles:
     """
     Files whose contents are in force, together, until new ones can be used instead.
 
     ``check`` is called periodically, in a thread that may block, one call at a time.
+
+    Attributes:
+        changed: called when ``check`` has read a file again: with its kind, its path, and why it cannot be used, which
+            is empty if it is in force.
     """
 
     def __init__(
@@ -50,6 +58,7 @@ class WatchedFiles:
         self._contents: Sequence[bytes] | None = None
         self._problem = ""
         self._is_logged = False
+        self.changed: Callable[[str, str, str], None] = _ignore_change
 
     def load(self) -> None:
         """
@@ -78,6 +87,7 @@ class WatchedFiles:
         if has_changed or self._is_logged:
             for kind, path in self._files:
                 _log.info("the {kind} {path} was read again", kind=kind.name, path=path)
+                self.changed(kind.name, str(path), "")
         self._problem, self._is_logged = "", False
 
     def _note(self, problem: str) -> None:
@@ -86,6 +96,8 @@ class WatchedFiles:
         elif not self._is_logged:
             self._is_logged = True
             _log.error("{problem}; what was read before stays in force", problem=problem)
+            for kind, path in self._files:
+                self.changed(kind.name, str(path), problem)
 
     def _look(self) -> bool:
         fingerprints = [self._stat(kind, path) for kind, path in self._files]

@@ -10,12 +10,14 @@ from twisted_registry.application.queries import Queries
 from twisted_registry.domain.errors import InvalidRequest
 from twisted_registry.domain.models import MAX_MODEL_ID_BYTES
 from twisted_registry.domain.retention import (
+    Deleted,
     PrunedModel,
     PruneRequest,
     RetentionPolicy,
     RetentionScope,
     SkippedModel,
     check_policy,
+    ignore_deleted,
 )
 
 
@@ -54,10 +56,15 @@ class RetentionRules:
         retention = self._queries.registry.retention
         return await self._queries.runtime.call(lambda: retention.find_policy(scope))
 
-    async def prune(self, request: PruneRequest) -> AsyncGenerator[PrunedModel | SkippedModel, None]:
+    async def prune(
+        self, request: PruneRequest, deleted: Deleted = ignore_deleted
+    ) -> AsyncGenerator[PrunedModel | SkippedModel, None]:
         """
         Delete the versions that policies do not keep, for as long as the caller asks for more; see
         ``IRetention.prune``.
+
+        Args:
+            deleted: called in the reactor's thread with the versions of each step, also if the caller has gone.
 
         Yields:
             Versions that were deleted, or would be; and, of several models, those that were left out.
@@ -72,7 +79,7 @@ class RetentionRules:
         if request.policy is not None:
             check_policy(request.policy)
         runtime, retention = self._queries.runtime, self._queries.registry.retention
-        pruning = await runtime.call(lambda: retention.prune(request))
+        pruning = await runtime.call(lambda: retention.prune(request, deleted))
         try:
             while (step := await runtime.call(pruning.next)) is not None:
                 if isinstance(step, SkippedModel) or step.plan.sizes:

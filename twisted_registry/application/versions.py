@@ -89,13 +89,17 @@ class Versions:
     async def _changed(self, snapshot: ModelSnapshot, number: int) -> VersionRecord:
         return await self.record(await self._queries.snapshot(snapshot.model_id), number)
 
-    async def delete(self, reference: Reference) -> None:
+    async def delete(self, reference: Reference) -> int:
         """
         Delete a version; see ``IVersionChanges.delete_version``.
+
+        Returns:
+            its number.
         """
         snapshot, number = await self.resolve(reference)
         registry = self._queries.registry
         await self._queries.runtime.call(lambda: registry.delete_version(snapshot, number))
+        return number
 
     async def annotate(self, reference: Reference, update: AnnotationUpdate) -> VersionRecord:
         """

@@ -17,6 +17,8 @@ class AccessSettings:
         tokens: the file of the registry's tokens.
         policy: the file of the policy.
         insecure: whether to serve other machines without TLS or without access control.
+        audit: the file of the audit log.
+        is_audit_required: whether nothing may be changed while the audit log cannot be written.
     """
 
     tokens: str | None = setting(
@@ -39,6 +41,21 @@ class AccessSettings:
         SWITCH,
         "serve other machines although TLS or access control is missing: anyone who can connect, or who can read the "
         "network, may then do anything",
+        False,
+        "off",
+    )
+
+    audit: str | None = setting(
+        "audit-file",
+        FILE,
+        "file that gets a line for each call that changes something or is refused; opened again on SIGHUP",
+        None,
+        "none",
+    )
+    is_audit_required: bool = setting(
+        "audit-required",
+        SWITCH,
+        "refuse all changes while --audit-file cannot be written, instead of only deletions and moves of aliases",
         False,
         "off",
     )

@@ -6,11 +6,13 @@ from twisted.internet.defer import Deferred
 from zope.interface import Interface
 
 from twisted_registry.domain.retention import (
+    Deleted,
     PrunedModel,
     PruneRequest,
     RetentionPolicy,
     RetentionScope,
     SkippedModel,
+    ignore_deleted,
 )
 
 
@@ -74,13 +76,14 @@ class IRetention(Interface):
             there is none.  Fails with ``UnknownModel``, or with ``CorruptRetention``.
         """
 
-    def prune(request: PruneRequest) -> Deferred[IPruning]:
+    def prune(request: PruneRequest, deleted: Deleted = ignore_deleted) -> Deferred[IPruning]:
         """
         Begin to delete the versions that policies do not keep.  A model's latest version, and those that an alias names
         or that have the label ``pin``, are kept in any case.
 
         Args:
             request: the models and the policy, which were checked.
+            deleted: called with the versions that a step has deleted, as soon as they are.
 
         Returns:
             Fires with the steps, which go through the models in the order of their ids.  Fails with ``UnknownModel``,

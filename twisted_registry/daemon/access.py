@@ -67,6 +67,16 @@ class AccessControl:
         except BadFile as error:
             raise CannotStart(str(error)) from None
 
+    def follow(self, changed: Callable[[str, str, str], None]) -> None:
+        """
+        Register a function to call after each reload of files.
+
+        Args:
+            changed: takes the kind of a file, its path, and why it cannot be used, which is empty if it is in force.
+        """
+        for each in self.files:
+            each.changed = changed
+
     def check_files(self) -> None:
         """
         Read the files again that have changed.  This blocks.

@@ -18,6 +18,7 @@ from twisted_registry.config.load import Settings
 from twisted_registry.contracts.ownership import ArchiveStatus, IIdentifiableArchive, ILocatedArchive, IOwnedArchive
 from twisted_registry.coordination.local import LocalCoordination
 from twisted_registry.daemon.access import AccessControl, AccessReloader, certificate_end, make_access_control
+from twisted_registry.daemon.audit import DaemonAudit, check_audit_log
 from twisted_registry.daemon.clocks import ThreadTimer, use_monotonic_time
 from twisted_registry.daemon.descriptor_limit import raise_descriptor_limit
 from twisted_registry.daemon.heap import SETTLING
@@ -34,7 +35,7 @@ from twisted_registry.daemon.startup import COMMAND, StartFailure, Terminal, res
 from twisted_registry.daemon.supervision import Supervisor
 from twisted_registry.domain.errors import ArchiveTaken, CannotStart
 from twisted_registry.execution import PooledExecutor, executor_for
-from twisted_registry.registry import Framing, Registry
+from twisted_registry.registry import BackgroundActs, Framing, Registry
 from twisted_registry.rpc.server import RpcServer
 from twisted_registry.rpc.services.cogment.codec import Chunker, frame
 from twisted_registry.storage.wrappers.error_log import StorageErrorLog
@@ -93,6 +94,8 @@ class RegistryService(Service):
         self._terminal = terminal
         self._access_control = access_control
         self._drain_log = drain_log
+        self.audit = DaemonAudit(settings.access)
+        access_control.follow(self.audit.reloaded)
         self.pools = Pools(reactor, stores.archive_threads, stores.transient_threads)
         self._registry = self._make_registry(stores)
         self._rpc = RpcServer(
@@ -107,6 +110,7 @@ class RegistryService(Service):
             tls=access_control.tls,
             certificate_end=certificate_end,
             quotas=None if access_control.quotas is None else access_control.quotas.rates,
+            audit_log=self.audit.log,
         )
         self.access_reloader = AccessReloader(
             reactor, access_control, lambda check: PooledExecutor(reactor, self.pools.access).defer(check)
@@ -135,6 +139,7 @@ class RegistryService(Service):
             keep_per_model=self._settings.memory.keep_per_model,
             archive_evicted_latest=self._settings.memory.archive_evicted_latest,
             clock=reactor,
+            background_acts=BackgroundActs(self.audit.deleted, self.audit.archived),
         )
 
     # --- Start ---
@@ -162,12 +167,11 @@ class RegistryService(Service):
         reuse_memory()
         raise_descriptor_limit()
         sys.setswitchinterval(_SWITCH_SECONDS)
-        self.port = self._rpc.start(self._stop_without_server)
+        self.audit.open()
         try:
-            self._registry.open()
+            self._open()
         except BaseException:
-            self._rpc.stop(0)
-            self._rpc.join()
+            self.audit.close()
             raise
         self.pools.start()
         self._supervise_archive()
@@ -179,6 +183,15 @@ class RegistryService(Service):
         # Again when the reactor runs, because it sets its own handlers when it starts.
         self._handle_signals(self._ask_to_stop)
         self._reactor.callWhenRunning(self._handle_signals, self._ask_to_stop)
+
+    def _open(self) -> None:
+        self.port = self._rpc.start(self._stop_without_server)
+        try:
+            self._registry.open()
+        except BaseException:
+            self._rpc.stop(0)
+            self._rpc.join()
+            raise
 
     def _supervise_archive(self) -> None:
         if IIdentifiableArchive.providedBy(self._archive):
@@ -283,6 +296,7 @@ class RegistryService(Service):
         self._supervisor.stop()
         self.access_reloader.stop()
         await self.pools.checking.idle()
+        self.audit.close()
 
     def _exit_without_storage(self) -> None:
         _log.critical(
@@ -304,10 +318,12 @@ def makeService(options: Options) -> IService:
     try:
         stores = create_stores(settings)
         access_control = make_access_control(settings)
+        check_audit_log(settings.access)
     except CannotStart as error:
         raise SystemExit(f"{COMMAND}: {error}") from None
     root = LoggedService(settings.logging, options.parent, options.loaded.warnings)
     registry = RegistryService(reactor, settings, stores, access_control, Terminal(), root.drain_log)
     registry.setServiceParent(root)
     root.reload_hooks.append(registry.access_reloader.check)
+    root.reload_hooks.append(registry.audit.reopen)
     return root

@@ -58,6 +58,9 @@ class Action(Enum):
 GRANTABLE = frozenset(Action) - {Action.NONE, Action.IDENTIFY}
 """The actions that a role can contain."""
 
+CHANGES = frozenset({Action.PUBLISH, Action.DESCRIBE, Action.ARCHIVE, Action.ALIAS, Action.DELETE, Action.ADMIN})
+"""The actions that change something."""
+
 _READER = frozenset({Action.READ, Action.STATUS})
 _PUBLISHER = _READER | {Action.PUBLISH, Action.DESCRIBE}
 _MAINTAINER = _PUBLISHER | {Action.ARCHIVE, Action.ALIAS, Action.DELETE}

@@ -2,7 +2,7 @@
 Retention: which versions of a model are kept.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from heapq import heappush, heapreplace
 from math import isfinite, isnan
 from typing import Any
@@ -163,6 +163,16 @@ class RetentionScope:
         Return whether a model is in the scope.
         """
         return model_id.startswith(self.prefix) if self.model_id is None else model_id == self.model_id
+
+
+Deleted = Callable[[str, Sequence[int]], None]
+"""A function that takes a model, and the numbers of its versions that retention has just deleted."""
+
+
+def ignore_deleted(model_id: str, numbers: Sequence[int]) -> None:
+    """
+    Take no notice of versions that retention has deleted.
+    """
 
 
 @frozen

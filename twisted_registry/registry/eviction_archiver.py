@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from twisted_registry.domain.errors import RegistryError, UnknownModel, UnknownVersion
-from twisted_registry.domain.models import VersionKey
+from twisted_registry.domain.models import VersionInfo, VersionKey
 from twisted_registry.mutexes import KeyedMutexes
 from twisted_registry.registry.promotion import Promoter
 from twisted_registry.registry.state import State
@@ -31,13 +31,19 @@ class EvictionArchiver:
     """
 
     def __init__(
-        self, state: State, promoter: Promoter, run: Callable[[Coroutine[Deferred[Any], Any, None]], object]
+        self,
+        state: State,
+        promoter: Promoter,
+        run: Callable[[Coroutine[Deferred[Any], Any, None]], object],
+        archived: Callable[[VersionInfo], None],
     ) -> None:
         """
 
         Args:
             run: starts a coroutine that the registry waits for before it closes.
+            archived: called with each version that was archived.
         """
+        self._archived = archived
         self._state = state
         self._promoter = promoter
         self._run = run
@@ -73,7 +79,7 @@ class EvictionArchiver:
             async with self._mutexes.hold("archive"):  # one at a time: a newer version may make it needless
                 model = self._state.current(key.model_id, key.incarnation)
                 if model is not None and model.is_latest_transient(key.version_number):
-                    await self._promoter.archive(model.loaded, key.version_number)
+                    self._archived(await self._promoter.archive(model.loaded, key.version_number))
         except (UnknownVersion, UnknownModel):
             pass  # deleted meanwhile
         except RegistryError as error:

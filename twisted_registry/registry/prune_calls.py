@@ -13,6 +13,7 @@ from zope.interface import implementer
 from twisted_registry.contracts.retention import IPruning
 from twisted_registry.domain.errors import CorruptModel, CorruptRetention, Unavailable, UnknownModel
 from twisted_registry.domain.retention import (
+    Deleted,
     PrunedModel,
     PrunePlan,
     PruneRequest,
@@ -35,6 +36,7 @@ class PruneCall:
     Attributes:
         _start: starts the run over a model; returns ``None`` if no policy deletes anything of it.
         _defer: starts a coroutine that the registry waits for before it closes.
+        _deleted: called with the versions that a step has deleted.
         _exclusive: returns the context of a step, in which no policy that the call uses is replaced.
         run: the run over the present model; ``None`` between two models.
         prefixes: the policies of prefixes, read once for all models; ``None`` if they are not read, or were replaced.
@@ -46,6 +48,7 @@ class PruneCall:
     _defer: Callable[[Coroutine[Deferred[Any], Any, Any]], Deferred[Any]]
     _exclusive: Callable[[], AbstractAsyncContextManager[None]]
     _request: PruneRequest
+    _deleted: Deleted
     _model_ids: Iterator[str]
     run: PruneRun | None = None
     prefixes: Mapping[str, RetentionPolicy] | None = None
@@ -111,6 +114,8 @@ class PruneCall:
             sizes = self.run.take(NUMBERS_AT_ONCE)
         else:
             sizes = await self._pruner.delete_some(self.run)
+            if sizes:
+                self._deleted(model_id, list(sizes))
         if not sizes:
             self._end()
         return sizes

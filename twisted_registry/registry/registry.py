@@ -42,6 +42,7 @@ from twisted_registry.domain.version_index import VersionIndex
 from twisted_registry.registry.alias_requests import AliasRequests
 from twisted_registry.registry.aliases import AliasChanges
 from twisted_registry.registry.annotations import VersionAnnotations
+from twisted_registry.registry.background_acts import BackgroundActs
 from twisted_registry.registry.changes import ModelChanges
 from twisted_registry.registry.commits import Committer
 from twisted_registry.registry.deletion import VersionDeletion
@@ -95,6 +96,7 @@ class Registry:
         keep_per_model: int = 1,
         archive_evicted_latest: bool = False,
         clock: IReactorTime | None = None,
+        background_acts: BackgroundActs | None = None,
     ) -> None:
         """
 
@@ -113,7 +115,9 @@ class Registry:
             keep_per_model: see ``RankRules``.
             archive_evicted_latest: whether a model's latest version is archived instead of being evicted.
             clock: schedules the pauses of the removal of deleted files; ``None`` for no pauses.
+            background_acts: called after changes that no client asked for; ``None`` for nothing.
         """
+        acts = background_acts or BackgroundActs()
         detecting = LossDetectingArchive(
             archive, self._current, lambda model: reactor.callFromThread(self._lose, model)
         )
@@ -129,7 +133,7 @@ class Registry:
         self._removal = BackgroundRemoval(detecting, archive_executor, seconds, clock)
         self._promoter = Promoter(self._state, self._loader, self._keys)
         if archive_evicted_latest:
-            transients.archiver = EvictionArchiver(self._state, self._promoter, self._run)
+            transients.archiver = EvictionArchiver(self._state, self._promoter, self._run, acts.archived)
         self._annotations = VersionAnnotations(self._state, self._loader)
         self._aliases = AliasChanges(self._state, self._promoter, now_ns)
         self._deletion = VersionDeletion(self._state)
@@ -144,6 +148,7 @@ class Registry:
             now_ns,
             seconds,
             lambda: self._removal.is_running,
+            acts.deleted,
         )
         self._evictions = EvictionLog(seconds)
         self._evictions.follow(coordination)

@@ -15,7 +15,7 @@ from zope.interface import implementer
 from twisted_registry.contracts.retention import IPruning, IRetention
 from twisted_registry.domain.errors import RegistryError
 from twisted_registry.domain.events import AliasChanged, Event, ModelDeleted, VersionAnnotated, VersionCommitted
-from twisted_registry.domain.retention import PruneRequest, RetentionPolicy, RetentionScope
+from twisted_registry.domain.retention import Deleted, PruneRequest, RetentionPolicy, RetentionScope, ignore_deleted
 from twisted_registry.mutexes import KeyedMutexes
 from twisted_registry.registry.loading import Loader
 from twisted_registry.registry.prune_calls import PruneCall
@@ -65,6 +65,7 @@ class Retention:
         now_ns: Callable[[], int],
         seconds: Callable[[], float],
         is_busy: Callable[[], bool],
+        deleted: Deleted = ignore_deleted,
     ) -> None:
         """
 
@@ -73,6 +74,7 @@ class Retention:
             now_ns: returns the time in nanoseconds since the Unix epoch.
             seconds: returns the time in seconds from any fixed point.
             is_busy: returns whether other background work uses the archive, so that this one waits.
+            deleted: called with the versions that a policy has deleted in the background.
         """
         self._state = state
         self._loader = loader
@@ -81,6 +83,7 @@ class Retention:
         self._now_ns = now_ns
         self._seconds = seconds
         self._is_busy = is_busy
+        self._deleted = deleted
         self._policies = RetentionPolicies(state)
         # Held while a version is deleted by a policy that is set, and while that is replaced.
         self._mutexes = KeyedMutexes()
@@ -136,11 +139,11 @@ class Retention:
         """See ``IRetention.find_policy``."""
         return self._run(self._policies.find(scope))
 
-    def prune(self, request: PruneRequest) -> Deferred[IPruning]:
+    def prune(self, request: PruneRequest, deleted: Deleted = ignore_deleted) -> Deferred[IPruning]:
         """See ``IRetention.prune``."""
-        return self._run(self._prune(request))
+        return self._run(self._prune(request, deleted))
 
-    async def _prune(self, request: PruneRequest) -> IPruning:
+    async def _prune(self, request: PruneRequest, deleted: Deleted) -> IPruning:
         self._state.check_lifecycle()
         model_ids = self._model_ids(request.scope)
         if request.only is not None:
@@ -157,7 +160,7 @@ class Retention:
             return self._pruner.run(await self._loader.snapshot(model_id), policy, self._now_ns(), only)
 
         exclusive = nullcontext if request.policy is not None else partial(self._mutexes.hold, "policies")
-        call = PruneCall(self._pruner, start, self._run, exclusive, request, iter(model_ids))
+        call = PruneCall(self._pruner, start, self._run, exclusive, request, deleted, iter(model_ids))
         call.is_stopped = self._is_stopped
         self._called.add(call)
         if uses_prefixes:
@@ -256,6 +259,8 @@ class Retention:
                     run.planning_seconds += self._seconds() - began
                     return False, 0
                 deleted = await self._pruner.delete_some(run)
+                if deleted:
+                    self._deleted(run.model_id, list(deleted))
                 return not deleted, len(deleted)
         except RegistryError:
             return True, 0

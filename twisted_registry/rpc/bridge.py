@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_registry.contracts.application import IEvent, IRuntime
+from twisted_registry.rpc.call import COMMITTING_CALL
 
 T = TypeVar("T")
 
@@ -68,6 +69,9 @@ class AsyncioRuntime:
         """See ``IRuntime.start``."""
         task = self._loop.create_task(self.call(function))
         self._started.add(task)
+        call = COMMITTING_CALL.get()
+        if call is not None:
+            call.work = task
 
         def done(task: "asyncio.Task[T]") -> None:
             self._started.discard(task)

@@ -2,7 +2,9 @@
 The context of one call.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any, NoReturn
 from uuid import uuid4
 
@@ -21,6 +23,10 @@ _REQUEST_ID_MAX_CHARACTERS = 64
 Metadatum = tuple[str, str | bytes]
 
 
+def _ignore_report(event: str, facts: Mapping[str, Any]) -> None:
+    return None
+
+
 class CallContext:
     """
     One call: who makes it, what came with it, and the way to answer.
@@ -37,6 +43,11 @@ class CallContext:
         meter: the quotas of bytes that the call is subject to; ``None`` if there are none.
         refusal: why the call was ended while it was under way: its caller may no longer make it.  ``None`` if it was
             not.
+        facts: what the audit log is to say about it, beside what every call has.
+        work: the part of the call that goes on if the call is cancelled, such as a commit; ``None`` without one, and
+            without an audit log.
+        report: records a part of what the call has done at once: the event, and its facts.  May be called in any
+            thread.  Does nothing without an audit log.
         code: the status it was aborted with; ``OK`` unless it was.
         number: identifies it among the calls under way; the call tracker sets it.
         read: waits for the next message of the request, and returns its bytes, or gRPC's marker of the end.  Handlers
@@ -51,6 +62,7 @@ class CallContext:
         "caller",
         "code",
         "credentials",
+        "facts",
         "generation",
         "meter",
         "method",
@@ -58,7 +70,9 @@ class CallContext:
         "peer",
         "read",
         "refusal",
+        "report",
         "request",
+        "work",
         "write",
     )
 
@@ -79,6 +93,9 @@ class CallContext:
         self.request: Any = None
         self.meter: IMeter | None = None
         self.refusal: Exception | None = None
+        self.facts: dict[str, Any] = {}
+        self.work: asyncio.Future[Any] | None = None
+        self.report: Callable[[str, Mapping[str, Any]], None] = _ignore_report
         self.code = grpc.StatusCode.OK
         self.number = 0
         self.read: Callable[[], Awaitable[Any]] = context.read
@@ -121,6 +138,13 @@ class CallContext:
         The subject of the caller, under which changes are recorded; empty without access control.
         """
         return "" if self.caller is None else self.caller.identity.subject
+
+    def note(self, **facts: Any) -> None:
+        """
+        Note facts for the audit log: ids, numbers, hashes, sizes; never metadata.  A call that changes something
+        notes its model before it begins.
+        """
+        self.facts.update(facts)
 
     def seen(self, model_id: str) -> int:
         """
@@ -175,6 +199,10 @@ class CallContext:
         self.code = code
         await self._context.abort(code, text, trailing)
         raise AssertionError("unreachable: abort raises")
+
+
+COMMITTING_CALL: "ContextVar[CallContext | None]" = ContextVar("committing_call", default=None)
+"""The call whose ``work`` is what is started in its context; ``None`` if nobody must know."""
 
 
 def request_id_in(metadata: Iterable[Metadatum]) -> str:

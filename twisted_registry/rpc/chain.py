@@ -5,13 +5,15 @@ Its order, the outermost first:
 
 1. The access log, which also sees the status of calls that fail.  Metrics belong next to it.
 2. Errors: whatever the rest raises becomes the call's status.
-3. The call tracker: limits, and whether the registry serves.  Refusing a call here costs least.
-4. Authentication, with access control.  It needs the metadata, but no request.
-5. The archive's identity.
-6. The idle timeout, which receives the request.
-7. The request is read, if that takes long enough to do it only once.
-8. Authorization, with access control: the model is named in the request.
-9. The quotas of calls and bytes, with a policy.  What is refused before does not count.
+3. The audit log, if there is one, which records the calls that change something.  It has a second part at the end.
+4. The call tracker: limits, and whether the registry serves.  Refusing a call here costs least.
+5. Authentication, with access control.  It needs the metadata, but no request.
+6. The archive's identity.
+7. The idle timeout, which receives the request.
+8. The request is read, if that takes long enough to do it only once.
+9. Authorization, with access control: the model is named in the request.
+10. The quotas of calls and bytes, with a policy.  What is refused before does not count.
+11. The audit log again: acts that it cannot record are refused, and others are finished even if the client leaves.
 
 The tracker and the timeout keep the state of calls, each in a separate module; the others are short, and are here.
 Each of them wraps a method's handler once, when the server starts, so a call passes plain coroutines.
@@ -20,6 +22,7 @@ Each of them wraps a method's handler once, when the server starts, so a call pa
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -35,6 +38,7 @@ from twisted_registry.domain.errors import RegistryError
 from twisted_registry.protocol import error_map
 from twisted_registry.protocol.call_metadata import ARCHIVE_KEY, ASKED, archive_in
 from twisted_registry.rpc.call import CallContext
+from twisted_registry.rpc.interceptors.audit import Audit
 from twisted_registry.rpc.interceptors.authentication import Authentication
 from twisted_registry.rpc.interceptors.authorization import authorizer
 from twisted_registry.rpc.interceptors.call_tracker import CallTracker
@@ -110,9 +114,14 @@ def details_of(error: BaseException, code: grpc.StatusCode, text: str) -> tuple[
     return error_map.to_metadata(error, code.name, text) if isinstance(error, RegistryError) else ()
 
 
-def end_failed_calls(method: Method, handler: Handler) -> Handler:
+def end_failed_calls(
+    method: Method, handler: Handler, failed: Callable[[CallContext, Exception], None] | None = None
+) -> Handler:
     """
     Wrap a handler so that its calls end with a status, whatever it raises.
+
+    Args:
+        failed: called with each call that fails, and its error; ``None`` for nothing.
     """
 
     async def handle(request: Any, call: CallContext) -> Any:
@@ -124,6 +133,8 @@ def end_failed_calls(method: Method, handler: Handler) -> Handler:
             # The client left while a message was sent to it, and gRPC has not cancelled the call yet.
             raise asyncio.CancelledError from None
         except Exception as error:
+            if failed is not None:
+                failed(call, error)
             code, text = status_of(error, call)
             trailing = details_of(error, code, text)
         await call.abort(code, text, trailing)
@@ -193,6 +204,7 @@ def interceptors(
     access_log: bool,
     authentication: Authentication | None = None,
     quotas: QuotaChecks | None = None,
+    audit: Audit | None = None,
 ) -> Sequence[Interceptor]:
     """
     Return the interceptors in their order.
@@ -201,13 +213,19 @@ def interceptors(
         access_log: whether calls are logged; if not, the chain is shorter.
         authentication: finds out who calls; ``None`` without access control: then anyone may do anything.
         quotas: applies quotas to calls; ``None`` without a policy.
+        audit: records calls; ``None`` without an audit log.
     """
-    logging: list[Interceptor] = [log_calls] if access_log else []
-    begin: list[Interceptor] = [*logging, end_failed_calls, tracker.intercept]
+    begin: list[Interceptor] = [log_calls] if access_log else []
+    end: list[Interceptor] = []
+    if audit is None:
+        begin += [end_failed_calls, tracker.intercept]
+    else:
+        begin += [partial(end_failed_calls, failed=audit.note_refusal), audit.intercept, tracker.intercept]
+        end = [audit.begin_act]
     if authentication is None:
-        return [*begin, identity.intercept, timeout.intercept, read_requests]
+        return [*begin, identity.intercept, timeout.intercept, read_requests, *end]
     permit: list[Interceptor] = [authorizer(authentication.refresh), *([] if quotas is None else [quotas.intercept])]
-    return [*begin, authentication.intercept, identity.intercept, timeout.intercept, read_requests, *permit]
+    return [*begin, authentication.intercept, identity.intercept, timeout.intercept, read_requests, *permit, *end]
 
 
 def generic_handler(service: Service, chain: Sequence[Interceptor]) -> "grpc.GenericRpcHandler[Any, Any]":

@@ -9,7 +9,7 @@ from typing import Any
 from attrs import evolve, frozen
 from google.protobuf.message import Message
 
-from twisted_registry.domain.access import Action, Need, Scope
+from twisted_registry.domain.access import CHANGES, Action, Need, Scope
 from twisted_registry.protocol.messages import POOL
 
 Handler = Callable[[Any, Any], Awaitable[Any]]
@@ -44,6 +44,7 @@ class Method:
         request: the type of a request message; ``None`` if the handler takes raw bytes.
         reply: the type of a reply message; ``None`` if the handler returns raw bytes.
         always_served: calls are also served while the registry starts and while it stops.
+        changes_nothing: calls only read, although they need a permission to change something.
         is_limited: calls are refused if too many are under way.
         any_archive: calls are served even if the client names another archive than the one that is served.
         path: the full name, such as ``/cogmentAPI.ModelRegistrySP/Version``.  ``Service`` sets it, and the following.
@@ -62,11 +63,19 @@ class Method:
     upload_bytes: Callable[[Any], int] | None = None
     read_header: Callable[[bytes], Any] | None = None
     always_served: bool = False
+    changes_nothing: bool = False
     is_limited: bool = True
     any_archive: bool = False
     path: str = ""
     streams_requests: bool = False
     streams_replies: bool = False
+
+    @property
+    def is_change(self) -> bool:
+        """
+        True if calls change something.
+        """
+        return self.action in CHANGES and not self.changes_nothing
 
     async def needs(self, request: Any) -> Iterable[Need]:
         """

@@ -22,7 +22,7 @@ from twisted_registry.application.status import ServerStatus
 from twisted_registry.application.subscriptions import Subscriptions
 from twisted_registry.config.limits import ClientLimits, Limits
 from twisted_registry.config.network import NetworkSettings, bracketed
-from twisted_registry.contracts.access import IAccess
+from twisted_registry.contracts.access import IAccess, IAuditLog
 from twisted_registry.contracts.ownership import ArchiveStatus
 from twisted_registry.contracts.quotas import IRateQuotas
 from twisted_registry.contracts.registry import IRegistry
@@ -34,6 +34,7 @@ from twisted_registry.rpc.chain import ArchiveIdentityCheck, generic_handler, in
 from twisted_registry.rpc.connections import Connections
 from twisted_registry.rpc.endpoint import addresses_of
 from twisted_registry.rpc.grpc_options import server_options
+from twisted_registry.rpc.interceptors.audit import Audit
 from twisted_registry.rpc.interceptors.authentication import Authentication
 from twisted_registry.rpc.interceptors.call_tracker import CallTracker
 from twisted_registry.rpc.interceptors.idle_timeout import IdleTimeout
@@ -83,6 +84,7 @@ class RpcServer:
         tls: ServerTls | None = None,
         certificate_end: Callable[[bytes], float | None] = lambda pem: None,
         quotas: IRateQuotas | None = None,
+        audit_log: IAuditLog | None = None,
     ) -> None:
         """
 
@@ -93,6 +95,7 @@ class RpcServer:
             tls: the certificates; ``None`` without encryption.
             quotas: the quotas of calls and bytes; ``None`` without a policy.
             certificate_end: returns when a certificate in PEM expires, in seconds since the Unix epoch.
+            audit_log: records calls; ``None`` for no record.
         """
         self._reactor = reactor
         self._archive_status = archive_status
@@ -106,6 +109,7 @@ class RpcServer:
         self._quotas = quotas
         self._tls = tls
         self._certificate_end = certificate_end
+        self._audit_log = audit_log
         self._grace_seconds = 0.0
         self._stopped: Deferred[None] = Deferred()
 
@@ -210,6 +214,7 @@ class RpcServer:
             self._clients.connections_max, lambda: tracker.busy_peers, lambda: accepted_on(self._ports)
         )
         self._authentication = self._make_authentication()
+        self._audit = None if self._audit_log is None else Audit(self._audit_log, self._access)
         server, health = self._make_server(), self._make_health_server()
         port = await self._bind(server, health)
         client_port = None if self._tls is None else self._tls.client_port
@@ -246,6 +251,8 @@ class RpcServer:
         await self._tracker.serving.drain(self._grace_seconds)
         self._health.end_watches()
         await self._tracker.standing.drain(_FLUSH_SECONDS)
+        if self._audit is not None:
+            await self._audit.finish()
 
     def _make_authentication(self) -> Authentication | None:
         if self._access is None:
@@ -262,20 +269,28 @@ class RpcServer:
     def _make_health_server(self) -> grpc.aio.Server | None:
         if self._network.health_port is None:
             return None
-        return self._server_of([self._health.service], None)
+        return self._server_of([self._health.service], None, None)
 
     def _make_server(self) -> grpc.aio.Server:
         services = [*self._registry_services(), self._health.service, *self._further_services]
         if self._network.reflection:
             services.append(reflection_service(services))
-        return self._server_of(services, self._authentication)
+        return self._server_of(services, self._authentication, self._audit)
 
-    def _server_of(self, services: Sequence[Service], authentication: Authentication | None) -> grpc.aio.Server:
+    def _server_of(
+        self, services: Sequence[Service], authentication: Authentication | None, audit: Audit | None
+    ) -> grpc.aio.Server:
         tracker = self._tracker
         timeout = IdleTimeout(self._limits.upload_idle_seconds, tracker.begin_wait, tracker.end_wait)
         quotas = None if self._quotas is None else QuotaChecks(self._quotas)
         chain = interceptors(
-            tracker, ArchiveIdentityCheck(self._archive_status), timeout, self._access_log, authentication, quotas
+            tracker,
+            ArchiveIdentityCheck(self._archive_status),
+            timeout,
+            self._access_log,
+            authentication,
+            quotas,
+            audit,
         )
         server = grpc.aio.server(
             options=server_options(

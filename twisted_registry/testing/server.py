@@ -20,7 +20,7 @@ from zope.interface import implementer
 from twisted_registry.access.rate_quotas import RateQuotas
 from twisted_registry.config.limits import ClientLimits, Limits
 from twisted_registry.config.network import NetworkSettings
-from twisted_registry.contracts.access import IAccess
+from twisted_registry.contracts.access import IAccess, IAuditLog
 from twisted_registry.contracts.archive import IArchive
 from twisted_registry.contracts.ownership import ArchiveStatus, IIdentifiableArchive
 from twisted_registry.contracts.transient import TransientBudget
@@ -145,6 +145,7 @@ class InProcessRegistry:
         port: int = 0,
         access: IAccess | None = None,
         quotas: Sequence[Quota] = (),
+        audit_log: IAuditLog | None = None,
     ) -> None:
         """
 
@@ -157,6 +158,7 @@ class InProcessRegistry:
             port: the port to listen on; 0 for one that is free.
             access: says who calls and what they may do; ``None`` if anyone may do anything.
             quotas: how much callers and models may use; those of calls and bytes a second need ``access``.
+            audit_log: records calls; ``None`` for no record.
         """
         self.archive: IArchive = MemoryArchive() if archive is None else archive
         self.address = ""
@@ -168,6 +170,7 @@ class InProcessRegistry:
         self._access = access
         self._quotas = quotas
         self._rates = RateQuotas()
+        self._audit_log = audit_log
         self._is_running = False
 
     def __enter__(self) -> "InProcessRegistry":
@@ -209,6 +212,7 @@ class InProcessRegistry:
             status,
             access=self._access,
             quotas=None if self._access is None else self._rates,
+            audit_log=self._audit_log,
         )
         self.use_quotas(self._quotas)
         try:

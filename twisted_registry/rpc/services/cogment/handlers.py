@@ -45,14 +45,18 @@ class Handlers:
         """
         Create a model, or replace its metadata.
         """
-        await self._commands.save_model(codec.model_to_save(raw))
+        info = codec.model_to_save(raw)
+        call.note(model_id=info.model_id)
+        await self._commands.save_model(info)
         return codec.SAVED_REPLY
 
     async def delete_model(self, raw: bytes, call: CallContext) -> bytes:
         """
         Delete a model and all its versions.
         """
-        await self._commands.delete_model(codec.model_to_delete(raw))
+        model_id = codec.model_to_delete(raw)
+        call.note(model_id=model_id)
+        await self._commands.delete_model(model_id)
         return codec.DELETED_REPLY
 
     async def retrieve_models(self, query: ModelsQuery, call: CallContext) -> bytes:
@@ -98,8 +102,10 @@ class Handlers:
         header = await messages.header()
         if header is None:
             raise InvalidRequest("the stream is empty; it must begin with a header")
+        call.note(model_id=header.model_id, archived=header.archived)
         key = key_of_caller(idempotency_key_in(call.metadata), call.actor)
         info = await self._uploads.create(header, messages.read, codec.body_chunk, call.seen(header.model_id), key)
+        call.note(version_number=info.version_number, size_bytes=info.size_bytes, sha256=info.sha256)
         call.set_trailing_metadata(checksum_metadata(info.size_bytes, info.sha256, info.xxh3))
         return await account_for(self._reply_budget.receiver(call), codec.created_reply(info))
 

@@ -99,6 +99,13 @@ def version_header(header: Any) -> VersionHeader:
     )
 
 
+def version_facts(info: VersionInfo) -> Mapping[str, Any]:
+    """
+    Return the facts of a version for the audit log.
+    """
+    return {"version_number": info.version_number, "size_bytes": info.size_bytes, "sha256": info.sha256}
+
+
 def model_to_create(request: Any) -> ModelInfo:
     """
     Read a ``CreateModelRequest``.

@@ -12,6 +12,7 @@ from twisted_registry.application.event_feed import EventFeed
 from twisted_registry.application.models import Models
 from twisted_registry.application.queries import Queries
 from twisted_registry.application.versions import Versions
+from twisted_registry.domain.records import VersionRecord
 from twisted_registry.protocol.messages import Empty, v1
 from twisted_registry.rpc.budgets import ReplyBudget
 from twisted_registry.rpc.call import CallContext
@@ -31,6 +32,7 @@ class ModelCalls:
         Create a model.
         """
         info = codec.model_to_create(request)
+        call.note(model_id=info.model_id)
         return codec.model(await self._models.create(info, allow_existing=request.allow_existing))
 
     async def get(self, request: Any, call: CallContext) -> Any:
@@ -43,6 +45,7 @@ class ModelCalls:
         """
         Change a model's metadata.
         """
+        call.note(model_id=request.model.model_id)
         update = codec.model_update(request)
         return codec.model(await self._models.update(update, allow_missing=request.allow_missing))
 
@@ -50,6 +53,7 @@ class ModelCalls:
         """
         Delete a model with all its versions.
         """
+        call.note(model_id=request.model_id)
         await self._models.delete(request.model_id, request.etag)
         return Empty()
 
@@ -72,20 +76,29 @@ class VersionCalls:
         """
         Change a version's labels and metrics.
         """
-        update = codec.annotations_update(request)
-        return codec.version(await self._versions.annotate(codec.reference(request.reference), update))
+        reference = codec.reference(request.reference)
+        call.note(model_id=reference.model_id)
+        return self._changed(await self._versions.annotate(reference, codec.annotations_update(request)), call)
 
     async def archive(self, request: Any, call: CallContext) -> Any:
         """
         Move a transient version to the archive.
         """
-        return codec.version(await self._versions.archive(codec.reference(request.reference)))
+        reference = codec.reference(request.reference)
+        call.note(model_id=reference.model_id)
+        return self._changed(await self._versions.archive(reference), call)
+
+    def _changed(self, record: VersionRecord, call: CallContext) -> Any:
+        call.note(**codec.version_facts(record.info))
+        return codec.version(record)
 
     async def delete(self, request: Any, call: CallContext) -> Any:
         """
         Delete a version.
         """
-        await self._versions.delete(codec.reference(request.reference))
+        reference = codec.reference(request.reference)
+        call.note(model_id=reference.model_id)
+        call.note(version_number=await self._versions.delete(reference))
         return Empty()
 
 
@@ -103,9 +116,11 @@ class AliasCalls:
         """
         reference = codec.reference(request.reference)
         expected = codec.expected_number(request)
+        call.note(model_id=reference.model_id, alias=request.alias)
         move = await self._aliases.set(
             reference, request.alias, expected, request.reason, call.actor, request.request_id
         )
+        call.note(version_number=move.to_number, from_number=move.from_number)
         return codec.alias(reference.model_id, move)
 
     async def delete(self, request: Any, call: CallContext) -> Any:
@@ -113,9 +128,11 @@ class AliasCalls:
         Delete an alias.
         """
         expected = codec.expected_number(request)
-        await self._aliases.delete(
+        call.note(model_id=request.model_id, alias=request.alias)
+        move = await self._aliases.delete(
             request.model_id, request.alias, expected, request.reason, call.actor, request.request_id
         )
+        call.note(from_number=move.from_number)
         return Empty()
 
     async def list(self, request: Any, call: CallContext) -> Any:

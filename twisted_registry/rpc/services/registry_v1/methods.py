@@ -139,7 +139,15 @@ def _transfer_methods(calls: TransferCalls) -> Sequence[Method]:
             upload_bytes=lambda header: max(0, int(header.size_bytes) - int(header.offset)),
             read_header=creation_header,
         ),
-        _method("GetUpload", calls.get_upload, publish, _model_id, v1.GetUploadRequest, v1.Upload),
+        Method(
+            "GetUpload",
+            calls.get_upload,
+            publish,
+            _model_id,
+            request=v1.GetUploadRequest,
+            reply=v1.Upload,
+            changes_nothing=True,
+        ),
         Method("CopyVersion", calls.copy, publish, _model_id, _copied, v1.CopyVersionRequest, v1.Version),
     )
 

@@ -2,6 +2,7 @@
 The calls about retention: their handlers, and their messages to values and back.
 """
 
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -41,7 +42,9 @@ class RetentionCalls:
         """
         retention = request.retention
         policy = _policy(retention.policy) if retention.HasField("policy") else None
-        await self._rules.set(scope_of(retention), policy)
+        scope = scope_of(retention)
+        call.note(**_scope_facts(scope))
+        await self._rules.set(scope, policy)
         return retention
 
     async def get(self, request: Any, call: CallContext) -> Any:
@@ -61,13 +64,24 @@ class RetentionCalls:
         Delete the versions that are not kept, or report them, and send what was done.
         """
         count, size_bytes = 0, 0
-        async with aclosing(self._rules.prune(_prune_request(request))) as steps:
+        wanted = _prune_request(request)
+        call.note(**_scope_facts(wanted.scope), dry_run=wanted.dry_run)
+
+        def deleted(model_id: str, numbers: Sequence[int]) -> None:
+            call.report("deleted", {"model_id": model_id, "version_numbers": numbers})
+
+        async with aclosing(self._rules.prune(wanted, deleted)) as steps:
             async for step in steps:
                 if isinstance(step, PrunedModel):
                     count, size_bytes = count + len(step.plan.sizes), size_bytes + step.plan.size_bytes
+                    call.note(version_count=count, size_bytes=size_bytes)
                 part = v1.PruneResponse(version_count=count, size_bytes=size_bytes)
                 _add_step(part, step)
                 await self._reply_budget.write(call, part.SerializeToString())
+
+
+def _scope_facts(scope: RetentionScope) -> Mapping[str, str]:
+    return {"prefix": scope.prefix} if scope.model_id is None else {"model_id": scope.model_id}
 
 
 def scope_of(message: Any) -> RetentionScope:

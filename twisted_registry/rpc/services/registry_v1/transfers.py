@@ -6,6 +6,7 @@ the clients of both services.  The data of an upload does not pass protobuf eith
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from attrs import frozen
@@ -63,8 +64,11 @@ class TransferCalls:
         header = await messages.header()
         if header is None:
             raise InvalidRequest("the stream is empty; it must begin with a header")
+        call.note(model_id=header.model_id, archived=header.archived)
+        _note_aliases(header.aliases, call)
         request = creation(header, call)
         record = await self._creations.create(request, InterruptibleMessages(messages), chunk)
+        call.note(**codec.version_facts(record.info))
         call.set_trailing_metadata(checksum_metadata(record.size_bytes, record.sha256, record.info.xxh3))
         return codec.version(record)
 
@@ -94,7 +98,16 @@ class TransferCalls:
             key_of_caller(request.idempotency_key, call.actor),
             self._reply_budget.receiver(call).count,
         )
-        return codec.version(await self._copies.copy(wanted))
+        call.note(model_id=wanted.model_id, archived=wanted.archived, source=str(wanted.reference))
+        _note_aliases(wanted.aliases, call)
+        record = await self._copies.copy(wanted)
+        call.note(**codec.version_facts(record.info))
+        return codec.version(record)
+
+
+def _note_aliases(aliases: Sequence[str], call: CallContext) -> None:
+    if aliases:
+        call.note(aliases=list(aliases))
 
 
 class InterruptibleMessages:
