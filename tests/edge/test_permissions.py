@@ -16,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.support.access import Grants, NamedTokens, grant
 from tests.support.client import DEADLINE_SECONDS, body, header
 from twisted_registry.access.callers import Callers
+from twisted_registry.contracts.archive import IArchive
 from twisted_registry.domain.access import ROLES, Action
 from twisted_registry.protocol.messages import POOL, api, common, v1
 from twisted_registry.testing.server import InProcessRegistry
@@ -184,23 +185,39 @@ class PermissionsCase(SynchronousTestCase):
             }
         )
         access = Callers([self.tokens], self.policy, self.clock.seconds)
-        self.registry = InProcessRegistry(access=access)
+        self.registry = InProcessRegistry(self.make_archive(), access=access)
         self.registry.start()
         self.addCleanup(self.registry.stop)
         self.channel = grpc.insecure_channel(self.registry.address)
         self.addCleanup(self.channel.close)
 
-    def begin(self, path: str, request: Any, token: str = "", further: Sequence[tuple[str, str]] = ()) -> Any:
+    def make_archive(self) -> IArchive | None:
+        """
+        Return the archive; ``None`` for one in memory.
+        """
+        return None
+
+    def begin(
+        self,
+        path: str,
+        request: Any,
+        token: str = "",
+        further: Sequence[tuple[str, str]] = (),
+        channel: grpc.Channel | None = None,
+        timeout_seconds: float = DEADLINE_SECONDS,
+    ) -> Any:
         """
         Begin a call, and return its iterator of replies.
 
         Args:
             further: metadata to send in addition to the token.
+            channel: the connection; by default, the one that most calls share.
         """
         messages = request if isinstance(request, list | Iterator) else [request]
         metadata = (*((("authorization", f"Bearer {token}"),) if token else ()), *further)
-        stream: Any = self.channel.stream_stream(path, lambda message: message.SerializeToString(), bytes)
-        return stream(iter(messages), metadata=metadata, timeout=DEADLINE_SECONDS)
+        channel = self.channel if channel is None else channel
+        stream: Any = channel.stream_stream(path, lambda message: message.SerializeToString(), bytes)
+        return stream(iter(messages), metadata=metadata, timeout=timeout_seconds)
 
     def code(self, path: str, request: Any, token: str = "") -> grpc.StatusCode:
         """
