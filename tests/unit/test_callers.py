@@ -2,7 +2,7 @@
 Tests for ``twisted_registry.access.callers``.
 """
 
-from attrs import define
+from attrs import define, field
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
@@ -10,7 +10,7 @@ from zope.interface.verify import verifyObject
 
 from tests.support.access import Changing, Grants, NamedTokens, grant
 from twisted_registry.access.callers import Callers
-from twisted_registry.contracts.access import IAccess, IAuthenticator
+from twisted_registry.contracts.access import IAccess, IAuthenticator, ISelectiveAuthenticator
 from twisted_registry.contracts.execution import INonBlocking
 from twisted_registry.domain.access import ANONYMOUS, Action, Caller, Credentials, Identity, Need, Scope
 from twisted_registry.domain.errors import NotAuthenticated
@@ -29,6 +29,24 @@ class Certificates(Changing):
         """See ``IAuthenticator.authenticate``."""
         names = credentials.certificate_names
         return Identity("certificate", names[0]) if names else None
+
+
+@implementer(ISelectiveAuthenticator)
+@define(eq=False)
+class SelectiveTokens(Changing):
+    """
+    An authenticator that may block, of tokens that begin with ``jwt.``.
+    """
+
+    names: dict[str, float | None] = field(factory=dict)
+
+    def concerns(self, credentials: Credentials) -> bool:
+        """See ``ISelectiveAuthenticator.concerns``."""
+        return credentials.token.startswith("jwt.")
+
+    def authenticate(self, credentials: Credentials) -> Identity | None:
+        """See ``IAuthenticator.authenticate``."""
+        return Identity("jwt", credentials.token, is_of_token=True) if credentials.token in self.names else None
 
 
 class CallersTests(SynchronousTestCase):
@@ -146,6 +164,38 @@ class CallersTests(SynchronousTestCase):
         self.assertTrue(INonBlocking.providedBy(self.tokens))
         callers = Callers([self.tokens], self.policy, self.clock.seconds)
         self.assertIsNotNone(callers.known_caller(Credentials("ann")))
+
+    def test_selective(self) -> None:
+        """
+        Credentials that do not concern an authenticator that may block need no other thread.
+        """
+        tokens = SelectiveTokens(names={"jwt.eve": None})
+        callers = Callers([self.tokens, tokens], self.policy, self.clock.seconds)
+        self.assertIsNotNone(callers.known_caller(Credentials("ann")))
+        self.assertIsNone(callers.known_caller(Credentials("jwt.eve")))
+
+    def test_known_token(self) -> None:
+        """
+        A token that one authenticator knows is not shown to the next one.
+        """
+        later = NamedTokens(names={"eve": None})
+        callers = Callers([self.tokens, later], self.policy, self.clock.seconds)
+        self.assertEqual(callers.find_caller(Credentials("ann")).identity.name, "ann")
+
+    def test_token_bytes(self) -> None:
+        """
+        The bytes of tokens that are kept are limited, and those that are not valid are not kept.
+        """
+        callers = Callers([self.tokens], self.policy, self.clock.seconds, token_bytes_max=8)
+        ann, bob = Credentials("ann"), Credentials("bob")
+        kept = callers.known_caller(ann)
+        callers.known_caller(bob)
+        for number in range(100):
+            self.assertRaises(NotAuthenticated, callers.known_caller, Credentials(f"wrong-{number}"))
+        self.assertIs(callers.known_caller(ann), kept)
+        self.tokens.names["eve"] = None
+        callers.known_caller(Credentials("eve"))
+        self.assertIs(callers.known_caller(ann), kept)
 
     def test_certificate_and_token(self) -> None:
         """

@@ -155,7 +155,8 @@ class PolicyFileTests(SynchronousTestCase):
         A grant can be to callers of each kind.
         """
         subjects = ["token:a", "certificate:a.example", "jwt:ci:repo/*", "unix:1000", "unix-group:ml", "anyone"]
-        rules = parse_policy(f'[[grants]]\nto = {subjects}\nrole = "reader"\nmodels = "*"\n'.encode())
+        issuer = '[[issuers]]\nname = "ci"\nissuer = "https://ci.example"\naudiences = "registry"\n'
+        rules = parse_policy(f'{issuer}[[grants]]\nto = {subjects}\nrole = "reader"\nmodels = "*"\n'.encode())
         self.assertEqual([subject for subject, _ in rules.grants], subjects)
 
     def test_all_at_once(self) -> None:

@@ -7,17 +7,20 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from threading import Lock
 
-from attrs import frozen
+from attrs import evolve, frozen
 from zope.interface import implementer
 
 from twisted_registry.access.tokens import public_part
-from twisted_registry.contracts.access import IAccess, IAuthenticator, IPolicy
+from twisted_registry.contracts.access import IAccess, IAuthenticator, IPolicy, ISelectiveAuthenticator
 from twisted_registry.contracts.execution import INonBlocking
 from twisted_registry.domain.access import ANONYMOUS, Caller, Credentials, Grant, Identity, Permissions
 from twisted_registry.domain.errors import NotAuthenticated
 
 _KEPT_MAX = 20_000
 """The most callers that are kept; those that have not called for the longest time are dropped first."""
+
+_TOKEN_BYTES_MAX = 32 * 2**20
+"""The most bytes of tokens that are kept with them: tokens of an issuer can be long."""
 
 
 @frozen
@@ -38,8 +41,10 @@ class _KeptCallers:
     The callers that called last, by their credentials.  Used in the edge's thread and in those of pools.
     """
 
-    def __init__(self, kept_max: int) -> None:
+    def __init__(self, kept_max: int, token_bytes_max: int) -> None:
         self._kept_max = kept_max
+        self._token_bytes_max = token_bytes_max
+        self._token_bytes = 0
         self._kept: OrderedDict[Credentials, _Kept] = OrderedDict()
         self._lock = Lock()
 
@@ -52,10 +57,19 @@ class _KeptCallers:
 
     def keep(self, credentials: Credentials, kept: _Kept) -> None:
         with self._lock:
+            if credentials not in self._kept:
+                self._token_bytes += len(credentials.token)
             self._kept[credentials] = kept
             self._kept.move_to_end(credentials)
-            if len(self._kept) > self._kept_max:
-                self._kept.popitem(last=False)
+            while len(self._kept) > self._kept_max or self._token_bytes > self._token_bytes_max:
+                dropped, _ = self._kept.popitem(last=False)
+                self._token_bytes -= len(dropped.token)
+
+
+def _concerns(authenticator: IAuthenticator) -> Callable[[Credentials], bool]:
+    if ISelectiveAuthenticator.providedBy(authenticator):
+        return authenticator.concerns
+    return lambda credentials: True
 
 
 @implementer(IAccess)
@@ -73,6 +87,7 @@ class Callers:
         policy: IPolicy,
         now_seconds: Callable[[], float] = time.time,
         kept_max: int = _KEPT_MAX,
+        token_bytes_max: int = _TOKEN_BYTES_MAX,
     ) -> None:
         """
 
@@ -81,13 +96,14 @@ class Callers:
             policy: what identities may do.
             now_seconds: returns the time in seconds since the Unix epoch.
             kept_max: the most callers that are kept.
+            token_bytes_max: the most bytes of tokens that are kept with them.
         """
         self.generation = 0
         self._authenticators = authenticators
         self._policy = policy
         self._now_seconds = now_seconds
-        self._is_blocking = not all(INonBlocking.providedBy(each) for each in authenticators)
-        self._kept = _KeptCallers(kept_max)
+        self._concerns = [_concerns(each) for each in authenticators if not INonBlocking.providedBy(each)]
+        self._kept = _KeptCallers(kept_max, token_bytes_max)
         self._changes = Lock()
         for each in authenticators:
             each.on_change(self._changed)
@@ -104,7 +120,8 @@ class Callers:
             ends_seconds = kept.caller.ends_seconds
             if ends_seconds is None or self._now_seconds() < ends_seconds:
                 return kept.caller
-        return None if self._is_blocking else self.find_caller(credentials)
+        may_block = any(concerns(credentials) for concerns in self._concerns)
+        return None if may_block else self.find_caller(credentials)
 
     def find_caller(self, credentials: Credentials) -> Caller:
         """See ``IAccess.find_caller``."""
@@ -118,7 +135,7 @@ class Callers:
         return public_part(token)
 
     def _identity(self, credentials: Credentials) -> Identity:
-        found = [identity for each in self._authenticators if (identity := each.authenticate(credentials)) is not None]
+        found = self._found(credentials)
         if credentials.token and not any(identity.is_of_token for identity in found):
             raise NotAuthenticated("the token is not of a kind that this registry knows; use one that it was given")
         if len(found) > 1:
@@ -128,6 +145,17 @@ class Callers:
             subjects = " and ".join(identity.subject for identity in found)
             raise NotAuthenticated(f"the credentials stand for {subjects}; present only one of them")
         return found[0] if found else ANONYMOUS
+
+    def _found(self, credentials: Credentials) -> Sequence[Identity]:
+        found = []
+        for each in self._authenticators:
+            identity = each.authenticate(credentials)
+            if identity is not None:
+                found.append(identity)
+                if identity.is_of_token:
+                    # The others need not check a token that is known, nor see it.
+                    credentials = evolve(credentials, token="")
+        return found
 
     def _has_grants(self, identity: Identity) -> bool:
         """

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from attrs import field, frozen
 from zope.interface import implementer
 
+from twisted_registry.access.issuers import Issuer
 from twisted_registry.access.subject_map import ANYONE, SubjectMap
 from twisted_registry.contracts.access import IPolicy
 from twisted_registry.domain.access import ROLES, Action, Grant, Identity
@@ -22,11 +23,13 @@ class PolicyRules:
         roles: the actions of each role: the built-in ones, and those of the policy.
         grants: pairs of a subject, or a prefix of subjects that ends with ``*``, and what it is granted.
         quotas: how much callers and models may use.
+        issuers: the issuers whose JSON Web Tokens are accepted.
     """
 
     roles: Mapping[str, frozenset[Action]] = field(default=ROLES)
     grants: Sequence[tuple[str, Grant]] = ()
     quotas: Sequence[Quota] = ()
+    issuers: Sequence[Issuer] = ()
 
 
 @implementer(IPolicy)

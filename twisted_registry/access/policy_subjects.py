@@ -3,10 +3,11 @@ The subjects in a policy: callers of one kind, by their name or by the beginning
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from attrs import field, frozen
 
+from twisted_registry.access.issuers import KIND as JWT
 from twisted_registry.access.policy_reader import PolicyReader, Table
 from twisted_registry.access.subject_map import ANYONE
 from twisted_registry.domain.errors import shown
@@ -20,7 +21,17 @@ KINDS: Mapping[str, str] = {
 }
 """The kinds of callers, each with an example of a subject."""
 
-_SUBJECT = re.compile(r"([a-z][a-z0-9-]{0,62}):[^\x00-\x1f\x7f]{1,1024}")
+_SUBJECT = re.compile(r"([a-z][a-z0-9-]{0,62}):([^\x00-\x1f\x7f]{1,1100})")
+
+
+def kinds_of_plugin(name: str) -> Mapping[str, str]:
+    """
+    Return the kinds of callers of a plugin's authenticator, each with an example.
+
+    Args:
+        name: the plugin's name.
+    """
+    return {name: f"{name}:trainer", f"{name}-group": f"{name}-group:ml"}
 
 
 @frozen
@@ -29,9 +40,11 @@ class Subjects:
     The subjects that a policy may name.
 
     Attributes:
+        issuers: the names of the policy's issuers.
         kinds: the kinds, each with an example.
     """
 
+    issuers: Collection[str] = ()
     kinds: Mapping[str, str] = field(default=KINDS)
 
     def read(self, reader: PolicyReader, where: str, table: Table, key: str) -> Iterator[str]:
@@ -54,4 +67,12 @@ class Subjects:
             return f"; expected {ANYONE!r}, or a kind and a name, such as {examples}"
         if subject.endswith("*") and subject[-2].isalnum():
             return ", which would also match longer names; end the prefix with a separator, such as '/*'"
-        return ""
+        return self._problem_with_issuer(match[2]) if match[1] == JWT else ""
+
+    def _problem_with_issuer(self, name: str) -> str:
+        issuer, colon, subject = name.partition(":")
+        if name == "*" or (issuer in self.issuers and subject):
+            return ""
+        if not colon or not subject:
+            return f"; expected '{JWT}:ISSUER:SUBJECT'"
+        return f", and there is no issuer {shown(issuer)}; expected one of {', '.join(sorted(self.issuers)) or 'none'}"

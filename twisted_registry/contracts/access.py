@@ -46,6 +46,24 @@ class IAuthenticator(Interface):
         """
 
 
+class ISelectiveAuthenticator(IAuthenticator):
+    """
+    An authenticator that knows without blocking which credentials are not its own.  Others are then found out without
+    a thread.
+    """
+
+    def concerns(credentials: Credentials) -> bool:
+        """
+        Return whether these credentials may be of a kind that this authenticator knows.  Does not block, and is cheap.
+
+        Args:
+            credentials: what the client presents.
+
+        Returns:
+            False if ``authenticate`` would return ``None``, and would not block.
+        """
+
+
 class IPolicy(Interface):
     """
     The permissions of identities.
