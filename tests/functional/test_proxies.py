@@ -2,13 +2,17 @@
 Registries behind proxies of other makes: as they come, and as the documentation sets them up.
 """
 
+import hashlib
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tests.support.daemon import free_port
+from tests.support.daemon import Daemon, free_port
 from tests.support.proxies import Proxy, certify, documented, program, replaced, start_envoy, start_nginx
 from tests.support.registry_case import RegistryTestCase
+from twisted_registry.access.token_file import TokenRecord, editing_tokens
+from twisted_registry.access.tokens import Token
 from twisted_registry.client import BlockingClient, Tls, errors
 
 TOKEN = "t" * 16 * 1024
@@ -154,6 +158,104 @@ class NginxTests(ProxyCase):
         """
         self.begin(self.as_it_comes())
         self.check_registry_away()
+
+
+class NginxAccessTests(ProxyCase):
+    """
+    nginx in front of a registry with tokens.
+    """
+
+    make = "nginx"
+    start = start_nginx
+    flags = ("--tokens-file", "tokens")
+
+    def prepare(self) -> None:
+        """
+        Write the file of tokens.
+        """
+        self.directory.mkdir(parents=True)
+        token = Token.make()
+        with editing_tokens(self.directory / "tokens") as records:
+            records.append(TokenRecord(token.id, "trainer", token.sha256, "maintainer", ("team-a/*",), 0, None))
+        self.token = token.text
+
+    def begin_as_documented(self, **changes: str) -> None:
+        """
+        Start nginx as the documentation sets it up.
+        """
+        listen = {"127.0.0.1:9000": self.daemon.address, "listen 443": f"listen 127.0.0.1:{self.port}"}
+        self.begin(self.documented("nginx", {**listen, **changes}))
+
+    def test_token(self) -> None:
+        """
+        The token of a client reaches the registry, which decides by it, also about a tracker; without one, a client is
+        refused by the registry, not by nginx.
+        """
+        self.begin_as_documented()
+        registry = self.registry(token=self.token, retry_seconds=0)
+        registry.save_model("team-a/walker")
+        with registry.track("team-a/walker", data=True) as tracker:
+            registry.publish("team-a/walker", LARGE)
+            self.assertEqual(next(tracker).data, LARGE)
+        self.assertRaises(errors.NotPermitted, registry.save_model, "team-b/walker")
+        error = self.assertRaises(errors.NotAuthenticated, self.registry(retry_seconds=0).model, "team-a/walker")
+        self.assertIn("must know who calls", str(error))
+
+    def test_revoked(self) -> None:
+        """
+        A tracker through nginx ends when its token is revoked.
+        """
+        self.begin_as_documented()
+        registry = self.registry(token=self.token, retry_seconds=0)
+        registry.save_model("team-a/walker")
+        tracker = registry.track("team-a/walker")
+        registry.publish("team-a/walker", b"1")
+        next(tracker)
+        with editing_tokens(self.directory / "tokens") as records:
+            records.clear()
+        self.assertRaises(errors.NotAuthenticated, next, tracker)
+
+    def test_gigabyte(self) -> None:
+        """
+        A version of a gigabyte passes nginx in both directions.
+        """
+        self.begin_as_documented()
+        registry = self.registry(token=self.token, retry_seconds=0)
+        registry.save_model("team-a/walker")
+        piece = bytes(range(256)) * 2**14
+        size_bytes = 256 * len(piece)
+        self.assertEqual(size_bytes, 2**30)
+        info = registry.store("team-a/walker", (piece for _ in range(256)), size_bytes=size_bytes)
+        received = hashlib.sha256()
+        for chunk in registry.retrieve_chunks("team-a/walker", info):
+            received.update(chunk)
+        self.assertEqual(b64encode(received.digest()).decode(), info.sha256)
+
+    def test_encrypted_on_both_sides(self) -> None:
+        """
+        nginx can connect with TLS, too, as it must to a registry on another machine; it verifies the certificate.
+        """
+        pem = certify(self.directory)
+        (self.directory / "ca.pem").write_bytes(pem)
+        other = Path(self.mktemp()).absolute()
+        other.mkdir()
+        (other / "ca.pem").write_bytes(certify(other))
+        own = ("--tls-certificate", "registry.pem", "--tls-key", "registry.key")
+        daemon = Daemon(self.directory, ("--archive-dir", "other", *self.flags, *own), is_forked=True)
+        self.addCleanup(daemon.kill)
+        self.daemon = daemon.start()
+        for folder, is_trusted in ((self.directory, True), (other, False)):
+            verified = f"""grpc_pass grpcs://registry;
+                grpc_ssl_verify on; grpc_ssl_trusted_certificate {folder}/ca.pem; grpc_ssl_name localhost;"""
+            self.port, self.folder = free_port(), Path(self.mktemp()).absolute()
+            self.folder.mkdir()
+            self.begin_as_documented(**{"grpc_pass grpc://registry;": verified})
+            registry = self.registry(token=self.token, retry_seconds=0)
+            if is_trusted:
+                registry.save_model("team-a/walker")
+                self.assertEqual(registry.model("team-a/walker").model_id, "team-a/walker")
+            else:
+                self.assertRaises(errors.ProxyUnavailable, registry.model, "team-a/walker")
 
 
 class EnvoyTests(ProxyCase):
