@@ -14,7 +14,7 @@ from twisted_registry.config.limits import ClientLimits, Limits, connections_wit
 from twisted_registry.config.load import SETTINGS, InvalidConfiguration, Settings
 from twisted_registry.config.logging import LoggingSettings
 from twisted_registry.config.memory import MemorySettings
-from twisted_registry.config.network import MAX_CHUNK_SIZE_BYTES, NetworkSettings
+from twisted_registry.config.network import MAX_CHUNK_SIZE_BYTES, NetworkSettings, UnixSettings
 from twisted_registry.config.storage import StorageSettings
 from twisted_registry.daemon.descriptor_limit import usable_descriptors
 from twisted_registry.daemon.memory_limit import usable_memory
@@ -37,6 +37,10 @@ ROWS: list[tuple[str, str, str, Any, list[str]]] = [
     ("log-level", "logging.level", "WARN", "warn", ["loud", "warning"]),
     ("log-format", "logging.format", "json", "json", ["xml"]),
     ("health-port", "network.health_port", "0", 0, ["x", "65536"]),
+    ("socket", "unix.path", "unix:/run/r.sock", "/run/r.sock", ["unix:", "a\0b", "s" * 108]),
+    ("socket-mode", "unix.mode", "660", "0660", ["8", "0888", "rw", "01660"]),
+    ("socket-group", "unix.group", "ml", "ml", ["a\0b"]),
+    ("socket-only", "unix.is_alone", "yes", True, ["maybe"]),
     ("tls-certificate", "tls.certificate", "cert.pem", "cert.pem", ["a\0b"]),
     ("tls-key", "tls.key", "key.pem", "key.pem", ["a\0b"]),
     ("tls-client-ca", "tls.client_ca", "ca.pem", "ca.pem", ["a\0b"]),
@@ -95,6 +99,7 @@ class SettingsTests(SynchronousTestCase):
                     health_port=None,
                     grace_seconds=10.0,
                 ),
+                unix=UnixSettings(path=None, mode=None, group=None, is_alone=False),
                 tls=TlsSettings(certificate=None, key=None, client_ca=None, client_port=None),
                 access=AccessSettings(tokens=None, policy=None, insecure=False),
                 storage=StorageSettings(
@@ -137,7 +142,7 @@ class SettingsTests(SynchronousTestCase):
         Every setting is read from its flag, which overrides the environment.
         """
         for name, attribute, text, value, refused in ROWS:
-            if name not in ("grpc-reflection", "insecure"):
+            if name not in ("grpc-reflection", "insecure", "socket-only"):
                 settings = Options({variable(name): refused[0]}).parse([f"--{name}", text]).settings
                 self.assertEqual(attrgetter(attribute)(settings), value, name)
 

@@ -15,7 +15,7 @@ from twisted_registry.config.access import AccessSettings, TlsSettings
 from twisted_registry.config.limits import ClientLimits, Limits
 from twisted_registry.config.logging import LoggingSettings
 from twisted_registry.config.memory import MemorySettings
-from twisted_registry.config.network import NetworkSettings
+from twisted_registry.config.network import NetworkSettings, UnixSettings
 from twisted_registry.config.setting import VARIABLE_PREFIX, Machine, Setting, settings_of
 from twisted_registry.config.storage import StorageSettings
 from twisted_registry.domain.errors import shown
@@ -40,6 +40,7 @@ class Settings:
     """
 
     network: NetworkSettings
+    unix: UnixSettings
     tls: TlsSettings
     access: AccessSettings
     storage: StorageSettings
@@ -51,6 +52,7 @@ class Settings:
 
 SECTIONS: Mapping[str, type] = {
     "network": NetworkSettings,
+    "unix": UnixSettings,
     "tls": TlsSettings,
     "access": AccessSettings,
     "storage": StorageSettings,

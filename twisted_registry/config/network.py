@@ -5,7 +5,7 @@ Settings of the network: where and how the daemon serves.
 from attrs import frozen
 
 from twisted_registry.config.setting import setting
-from twisted_registry.config.values import INTERFACE, SWITCH, seconds, whole
+from twisted_registry.config.values import GROUP, INTERFACE, MODE, SOCKET, SWITCH, seconds, whole
 
 DEFAULT_CHUNK_SIZE_BYTES = 4 * 2**20 - 2**10
 """A stock gRPC client refuses a message over 4 MiB, and the message is a little longer than its chunk."""
@@ -66,6 +66,47 @@ class NetworkSettings:
         The interface as it is written before a port.
         """
         return bracketed(self.interface)
+
+
+@frozen
+class UnixSettings:
+    """
+    Settings of the Unix socket.
+
+    Attributes:
+        path: the file of the socket; ``None`` for none.
+        mode: its permissions in octal digits; ``None`` for the default.
+        group: the group of the file; ``None`` for that of the daemon.
+        is_alone: whether the daemon listens nowhere else.
+    """
+
+    path: str | None = setting(
+        "socket",
+        SOCKET,
+        "Unix socket to listen on as well, for clients on this machine, whose users the kernel reports",
+        None,
+        "none",
+    )
+    mode: str | None = setting(
+        "socket-mode",
+        MODE,
+        "permissions of --socket: those who may write to it may connect",
+        None,
+        "0600, or 0660 with --socket-group",
+    )
+    group: str | None = setting("socket-group", GROUP, "group of --socket", None, "that of the daemon")
+    is_alone: bool = setting(
+        "socket-only", SWITCH, "listen on --socket alone, and on no port but that of --health-port", False, "off"
+    )
+
+    @property
+    def file_mode(self) -> int:
+        """
+        The permissions of the file.
+        """
+        if self.mode is not None:
+            return int(self.mode, 8)
+        return 0o600 if self.group is None else 0o660
 
 
 def bracketed(address: str) -> str:

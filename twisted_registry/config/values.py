@@ -125,5 +125,23 @@ def _parse_interface(text: str) -> str:
 SWITCH = ValueType("switch", f"one of {', '.join(_TRUE + _FALSE)}", _parse_boolean, (bool,), "true or false")
 DIRECTORY = ValueType("directory", "a directory", _parse_text)
 FILE = ValueType("file", "a file", _parse_text)
+
+
+_SOCKET_MAX_BYTES = 107
+"""The system's limit on the path of a socket."""
+
+
+def _parse_socket(text: str) -> str:
+    path = _parse_text(text.removeprefix("unix:"))
+    return path if len(path.encode("utf-8", "surrogateescape")) <= _SOCKET_MAX_BYTES else _refuse(text)
+
+
+def _parse_mode(text: str) -> str:
+    return text.zfill(4) if re.fullmatch("0?[0-7]{3}", text) else _refuse(text)
+
+
+SOCKET = ValueType("socket", f"a path of at most {_SOCKET_MAX_BYTES} bytes, the limit of the system", _parse_socket)
+MODE = ValueType("mode", "a mode in octal digits, such as 0660", _parse_mode)
+GROUP = ValueType("group", "the name or the number of a group", _parse_text)
 DESCRIPTION = ValueType("description", "a storage description such as 'name:argument:option=value'", _parse_text)
 INTERFACE = ValueType("address", "an IP address or a host name", _parse_interface)

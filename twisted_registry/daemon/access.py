@@ -21,6 +21,7 @@ from twisted_registry.access.policy import Policy, PolicyRules
 from twisted_registry.access.policy_file import POLICY_FILE, parse_policy
 from twisted_registry.access.rate_quotas import RateQuotas
 from twisted_registry.access.token_file import TOKEN_FILE, parse_tokens
+from twisted_registry.access.unix_peers import UnixPeers
 from twisted_registry.config.access import TlsSettings
 from twisted_registry.config.load import Settings
 from twisted_registry.contracts.access import IAccess, IAuthenticator
@@ -130,6 +131,8 @@ def make_access_control(settings: Settings) -> AccessControl:
 
             files.append(_watch(TOKEN_FILE, access.tokens, use_tokens))
         authenticators: list[IAuthenticator] = [tokens, ClientCertificates()]
+        if settings.unix.path is not None:
+            authenticators.append(UnixPeers())
         callers = Callers(authenticators, policy)
     server_tls = None
     if tls.certificate is not None and tls.key is not None:
@@ -202,7 +205,8 @@ def _check_settings(settings: Settings) -> None:
             "--tls-client-port leaves --port to clients without a certificate, which could do nothing; pass "
             "--tokens-file or --policy-file for them, or leave out --tls-client-port"
         )
-    if access.insecure or is_loopback(network.interface):
+    _check_unix(settings)
+    if access.insecure or settings.unix.is_alone or is_loopback(network.interface):
         return
     missing = []
     if tls.certificate is None:
@@ -213,6 +217,23 @@ def _check_settings(settings: Settings) -> None:
         raise CannotStart(
             f"--interface {network.interface} would let other machines connect, but the registry "
             f"{' and '.join(missing)}; if that is what you want, pass --insecure"
+        )
+
+
+def _check_unix(settings: Settings) -> None:
+    unix, tls = settings.unix, settings.tls
+    if unix.path is None:
+        if unix.is_alone:
+            raise CannotStart("--socket-only needs a socket; pass --socket")
+        if unix.mode is not None or unix.group is not None:
+            raise CannotStart("--socket-mode and --socket-group are for a socket; pass --socket")
+        return
+    if unix.is_alone and tls.is_enabled:
+        raise CannotStart("--socket-only leaves no port for TLS; leave out --tls-certificate, or --socket-only")
+    if tls.client_ca is not None and not settings.access.is_enabled:
+        raise CannotStart(
+            "clients at --socket have no certificate, and could do nothing; pass --tokens-file or --policy-file for "
+            "them, or leave out --socket"
         )
 
 

@@ -3,13 +3,16 @@ Log lines of a start: the address, the archive, and warnings for the operator.
 """
 
 import os
+from pathlib import Path
 
 from twisted.logger import Logger
 
 from twisted_registry.config.limits import connections_within
 from twisted_registry.config.load import Settings
+from twisted_registry.config.network import UnixSettings
 from twisted_registry.daemon.access import is_loopback
 from twisted_registry.daemon.descriptor_limit import usable_descriptors
+from twisted_registry.rpc.unix_socket import check_folder
 
 _log = Logger(namespace="twisted_registry")
 
@@ -46,7 +49,11 @@ def _log_archive(settings: Settings, archive: str, is_new: bool) -> None:
 
 def _log_exposure(settings: Settings, address: str) -> None:
     knows_callers = settings.access.is_enabled or settings.tls.client_ca is not None
-    if is_loopback(settings.network.interface):
+    if settings.unix.path is not None:
+        _log_socket(settings.unix, knows_callers)
+    if settings.unix.is_alone:
+        pass
+    elif is_loopback(settings.network.interface):
         _log.info(
             "only this machine can connect: to serve others, pass --interface 0.0.0.0 or set "
             "COGMENT_MODEL_REGISTRY_INTERFACE, which needs TLS and access control, or --insecure"
@@ -65,6 +72,23 @@ def _log_exposure(settings: Settings, address: str) -> None:
             "can read the network can read the models",
             address=address,
         )
+    _log_root()
+
+
+def _log_socket(unix: UnixSettings, knows_callers: bool) -> None:
+    assert unix.path is not None, "there is a socket"
+    _log.info(
+        "the Unix socket {path} is open to those whom its mode {mode:04o} lets write",
+        path=unix.path,
+        mode=unix.file_mode,
+    )
+    if not knows_callers:
+        _log.info("there is no access control: everyone who may open the Unix socket may do anything")
+    if problem := check_folder(Path(unix.path)):
+        _log.warn("{problem}; put it into a directory of the daemon's own", problem=problem)
+
+
+def _log_root() -> None:
     if os.geteuid() == 0:
         _log.warn(
             "running as root, which the daemon does not need, not even in a container: run it as a separate user "

@@ -111,6 +111,7 @@ class RegistryService(Service):
             certificate_end=certificate_end,
             quotas=None if access_control.quotas is None else access_control.quotas.rates,
             audit_log=self.audit.log,
+            unix=settings.unix,
         )
         self.access_reloader = AccessReloader(
             reactor, access_control, lambda check: PooledExecutor(reactor, self.pools.access).defer(check)
@@ -210,7 +211,8 @@ class RegistryService(Service):
 
     def _log_start(self) -> None:
         is_new = self._archive_status.identity.is_new
-        log_start(self._settings, self._archive.description, is_new, f"{self._rpc.host}:{self.port}")
+        address = f"{self._rpc.host}:{self.port}" if self.port else f"unix:{self._settings.unix.path}"
+        log_start(self._settings, self._archive.description, is_new, address)
         tls = self._access_control.tls
         client_port, host = None if tls is None else tls.client_port, self._rpc.host
         if client_port is not None:

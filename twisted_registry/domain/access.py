@@ -335,6 +335,20 @@ class Caller:
 
 
 @frozen
+class UnixUser:
+    """
+    The user who runs the process at the other end of a Unix socket, as the kernel reports it.
+
+    Attributes:
+        uid: the number of the user.
+        gids: the numbers of the groups of the process.
+    """
+
+    uid: int
+    gids: tuple[int, ...] = ()
+
+
+@frozen
 class Credentials:
     """
     The credentials that a client presents with a call.
@@ -343,11 +357,13 @@ class Credentials:
         token: a bearer token; empty if there is none.
         certificate_names: the names in a verified client certificate, the best first: a SPIFFE id, then DNS names.
         certificate_ends_seconds: when that certificate ends, in seconds since the Unix epoch; ``None`` without one.
+        unix_user: the user at the other end of a Unix socket; ``None`` for other connections.
     """
 
     token: str = field(default="", repr=False)
     certificate_names: tuple[str, ...] = ()
     certificate_ends_seconds: float | None = None
+    unix_user: UnixUser | None = None
 
 
 def roles_with(action: Action, roles: Mapping[str, Any] = ROLES) -> Sequence[str]:

@@ -12,7 +12,7 @@ import grpc
 import grpc.aio
 
 from twisted_registry.contracts.quotas import IMeter
-from twisted_registry.domain.access import Action, Caller, Credentials, Need, Scope
+from twisted_registry.domain.access import Action, Caller, Credentials, Need, Scope, UnixUser
 from twisted_registry.protocol.call_metadata import seen_in
 from twisted_registry.rpc.methods import Method
 
@@ -35,7 +35,9 @@ class CallContext:
 
     Attributes:
         method: the call's entry in the method table.
-        peer: the connection it came on, as gRPC names it, such as ``ipv4:127.0.0.1:5000``.
+        peer: the connection it came on, as gRPC names it, such as ``ipv4:127.0.0.1:5000``, or as the relay of the Unix
+            socket does.
+        unix_user: the user at the other end of a Unix socket; ``None`` for other connections.
         caller: who makes the call, with its permissions; ``None`` without access control.
         credentials: the credentials that came with the call; ``None`` without access control.
         generation: the state of the access control in which the caller was determined.
@@ -72,6 +74,7 @@ class CallContext:
         "refusal",
         "report",
         "request",
+        "unix_user",
         "work",
         "write",
     )
@@ -87,6 +90,7 @@ class CallContext:
         self._request_id = ""
         self.method = method
         self.peer: str = context.peer()
+        self.unix_user: UnixUser | None = None
         self.caller: Caller | None = None
         self.credentials: Credentials | None = None
         self.generation = 0

@@ -15,6 +15,8 @@ Its order, the outermost first:
 10. The quotas of calls and bytes, with a policy.  What is refused before does not count.
 11. The audit log again: acts that it cannot record are refused, and others are finished even if the client leaves.
 
+With a Unix socket, its relay comes before all of them: it knows the peers of calls, which the access log names.
+
 The tracker and the timeout keep the state of calls, each in a separate module; the others are short, and are here.
 Each of them wraps a method's handler once, when the server starts, so a call passes plain coroutines.
 """

@@ -5,12 +5,13 @@ The gRPC server: a thread with its own event loop.
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
 
 import grpc.aio
+from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
@@ -21,7 +22,7 @@ from twisted_registry.application.queries import Queries
 from twisted_registry.application.status import ServerStatus
 from twisted_registry.application.subscriptions import Subscriptions
 from twisted_registry.config.limits import ClientLimits, Limits
-from twisted_registry.config.network import NetworkSettings, bracketed
+from twisted_registry.config.network import NetworkSettings, UnixSettings, bracketed
 from twisted_registry.contracts.access import IAccess, IAuditLog
 from twisted_registry.contracts.ownership import ArchiveStatus
 from twisted_registry.contracts.quotas import IRateQuotas
@@ -44,8 +45,9 @@ from twisted_registry.rpc.services.cogment.methods import cogment_service
 from twisted_registry.rpc.services.health import Health
 from twisted_registry.rpc.services.reflection import reflection_service
 from twisted_registry.rpc.services.registry_v1.methods import registry_service
-from twisted_registry.rpc.sockets import accepted_on, disconnect
+from twisted_registry.rpc.sockets import Address, accepted_on, disconnect, shut_down
 from twisted_registry.rpc.tls import MOST_CONNECTION_SECONDS, ServerTls, client_certificate
+from twisted_registry.rpc.unix_endpoint import UnixEndpoint
 
 try:
     import uvloop
@@ -85,6 +87,7 @@ class RpcServer:
         certificate_end: Callable[[bytes], float | None] = lambda pem: None,
         quotas: IRateQuotas | None = None,
         audit_log: IAuditLog | None = None,
+        unix: UnixSettings | None = None,
     ) -> None:
         """
 
@@ -96,6 +99,7 @@ class RpcServer:
             quotas: the quotas of calls and bytes; ``None`` without a policy.
             certificate_end: returns when a certificate in PEM expires, in seconds since the Unix epoch.
             audit_log: records calls; ``None`` for no record.
+            unix: the Unix socket; by default there is none.
         """
         self._reactor = reactor
         self._archive_status = archive_status
@@ -110,6 +114,8 @@ class RpcServer:
         self._tls = tls
         self._certificate_end = certificate_end
         self._audit_log = audit_log
+        self._unix_settings = UnixSettings() if unix is None else unix
+        self._unix: UnixEndpoint | None = None
         self._grace_seconds = 0.0
         self._stopped: Deferred[None] = Deferred()
 
@@ -122,23 +128,37 @@ class RpcServer:
 
     def start(self, lost: Callable[[], None]) -> int:
         """
-        Bind the port, and answer health checks: nothing is served yet.  Blocks until the port is bound.
+        Bind the port and the Unix socket, and answer health checks: nothing is served yet.  Blocks until that is done.
 
         Args:
             lost: called in the reactor's thread if the server ends without a call of ``stop``.
 
         Returns:
-            the port.
+            the port; 0 if there is only the Unix socket.
 
         Raises:
-            CannotStart: the port cannot be bound.
+            CannotStart: the port or the socket cannot be bound.
         """
-        self._addresses = addresses_of(self._network)
+        self._addresses = self._find_addresses()
+        if self._unix_settings.path is not None:
+            self._unix = UnixEndpoint(self._unix_settings, self._clients.connections_max // self._listeners)
         bound: Future[int] = Future()
         self._lost = lost
         self._thread = threading.Thread(target=self._run, args=(bound,), name="grpc", daemon=True)
         self._thread.start()
         return bound.result()
+
+    def _find_addresses(self) -> Sequence[str]:
+        if not self._unix_settings.is_alone:
+            return addresses_of(self._network)
+        health_port = self._network.health_port
+        return () if health_port is None else addresses_of(evolve(self._network, port=health_port))
+
+    @property
+    def _listeners(self) -> int:
+        # gRPC counts connections for each.
+        ports = 0 if self._unix_settings.is_alone else len(self._addresses)
+        return ports + (self._unix_settings.path is not None)
 
     def serve(self, serving: Callable[[], None]) -> None:
         """
@@ -198,6 +218,8 @@ class RpcServer:
             else:
                 bound.set_exception(error)
         finally:
+            if self._unix is not None:
+                self._unix.close()
             self._reactor.callFromThread(self._stopped.callback, None)
 
     async def _main(self, bound: Future[int]) -> None:
@@ -209,17 +231,19 @@ class RpcServer:
         kept_limits = KeptLimits(self._limits.kept_uploads_max_memory_bytes, self._limits.unfinished)
         self._kept_uploads = KeptUploads(self._queries.runtime, kept_limits, time.time)
         self._health = Health()
-        self._tracker = tracker = CallTracker(self._clients)
+        self._tracker = tracker = CallTracker(self._clients, self._disconnect)
         self._connections = connections = Connections(
-            self._clients.connections_max, lambda: tracker.busy_peers, lambda: accepted_on(self._ports)
+            self._clients.connections_max, lambda: tracker.busy_peers, self._accepted, self._shut_down
         )
         self._authentication = self._make_authentication()
         self._audit = None if self._audit_log is None else Audit(self._audit_log, self._access)
         server, health = self._make_server(), self._make_health_server()
         port = await self._bind(server, health)
         client_port = None if self._tls is None else self._tls.client_port
-        self._ports = frozenset(each for each in (port, client_port, self.health_port) if each is not None)
+        self._ports = frozenset(each for each in (port, client_port, self.health_port) if each)
         bound.set_result(port)
+        if self._unix is not None:
+            self._unix.start()
         watches = [connections.watch()]
         if self._authentication is not None:
             watches.append(self._authentication.watch())
@@ -234,6 +258,24 @@ class RpcServer:
             task.cancel()
         connections.close()
         await asyncio.gather(*(each.stop(_FLUSH_SECONDS) for each in (server, health) if each is not None))
+        if self._unix is not None:
+            await self._unix.stop(_FLUSH_SECONDS)
+
+    # Connections, those of the Unix socket too
+
+    def _accepted(self) -> Mapping[Address, int]:
+        found = accepted_on(self._ports)
+        return found if self._unix is None else {**found, **self._unix.accepted()}
+
+    def _shut_down(self, addresses: Collection[Address]) -> Collection[Address]:
+        found = shut_down(addresses)
+        return found if self._unix is None else found | self._unix.shut_down(addresses)
+
+    def _disconnect(self, peers: Collection[str]) -> set[str]:
+        found = disconnect(peers)
+        return found if self._unix is None else found | self._unix.disconnect(peers)
+
+    # The start and the stop
 
     async def _may_serve(self) -> bool:
         waiting = [asyncio.create_task(event.wait()) for event in (self._serve, self._stop)]
@@ -292,11 +334,13 @@ class RpcServer:
             quotas,
             audit,
         )
+        if self._unix is not None:
+            chain = [self._unix.intercept, *chain]
         server = grpc.aio.server(
             options=server_options(
                 self._clients,
                 self._limits.keepalive_seconds,
-                len(self._addresses),
+                self._listeners,
                 None if self._tls is None else MOST_CONNECTION_SECONDS,
             )
         )
@@ -305,7 +349,7 @@ class RpcServer:
 
     def _registry_services(self) -> Sequence[Service]:
         limits, chunk_bytes = self._limits, self._network.chunk_size_bytes
-        reply_budget, upload_budget = ReplyBudget(limits, disconnect), UploadBudget(limits)
+        reply_budget, upload_budget = ReplyBudget(limits, self._disconnect), UploadBudget(limits)
         status = self._server_status()
         return (
             cogment_service(
@@ -327,7 +371,11 @@ class RpcServer:
         )
 
     async def _bind(self, server: grpc.aio.Server, health: grpc.aio.Server | None) -> int:
-        port = self._listen(server, self._network.port, self._credentials(at_client_port=False))
+        port = 0
+        if not self._unix_settings.is_alone:
+            port = self._listen(server, self._network.port, self._credentials(at_client_port=False))
+        if self._unix is not None:
+            self._unix.attach(server)
         if self._tls is not None and self._tls.client_port is not None:
             credentials = self._credentials(at_client_port=True)
             self._tls.client_port = self._listen(server, self._tls.client_port, credentials)

@@ -6,6 +6,7 @@ keeps that memory for as long as it likes.  Shutting down its connection always 
 """
 
 import os
+import re
 import socket
 import struct
 import sys
@@ -28,15 +29,19 @@ _RECEIVED_OFFSET = 128
 _TCP_INFO_BYTES = _RECEIVED_OFFSET + 8
 """The offset of ``tcpi_bytes_received`` in Linux' ``struct tcp_info``, and the offset of its end."""
 
+_RELAYED = re.compile(r"(unix:uid=[0-9]+):pid=[0-9]+,connection=([0-9]+)")
+
 Address = tuple[str, int]
-"""A host and a port, the same for one peer however it is written."""
+"""A host and a port, the same for one peer however it is written.  A user and a number if it is relayed."""
 
 
 def address_of(peer: str) -> Address | None:
     """
-    Return the address in gRPC's name for a client, such as ``ipv4:127.0.0.1:5000`` or ``ipv6:%5B::1%5D:5000``; ``None``
-    if it holds none.
+    Return the address in gRPC's name for a client, such as ``ipv4:127.0.0.1:5000`` or ``ipv6:%5B::1%5D:5000``, or in
+    the relay's, such as ``unix:uid=1000:pid=7,connection=1``; ``None`` if it holds none.
     """
+    if found := _RELAYED.fullmatch(peer):
+        return found[1], int(found[2])
     family, _, rest = unquote(peer).partition(":")
     host, _, port = rest.rpartition(":")
     if family not in ("ipv4", "ipv6") or not port.isdecimal():

@@ -143,9 +143,8 @@ class Authentication:
                 "the token came unencrypted from another machine, where others can have read it; revoke it, and "
                 "connect with TLS"
             )
-        if self._certificate_of is None:
-            return Credentials(token)
-        return Credentials(token, *self._certificate_of(call))
+        certificate = ((), None) if self._certificate_of is None else self._certificate_of(call)
+        return Credentials(token, *certificate, unix_user=call.unix_user)
 
     async def _caller(self, credentials: Credentials) -> Caller:
         caller = self._access.known_caller(credentials)

@@ -1,0 +1,106 @@
+"""
+The Unix socket of a server: the file that clients connect to, the relay, and gRPC behind it.
+"""
+
+import asyncio
+import sys
+from collections.abc import Collection, Mapping
+
+import grpc.aio
+
+from twisted_registry.config.network import UnixSettings
+from twisted_registry.domain.errors import CannotStart
+from twisted_registry.rpc.methods import Handler, Method
+from twisted_registry.rpc.private_socket import PrivateSocket
+from twisted_registry.rpc.sockets import Address
+from twisted_registry.rpc.unix_relay import UnixRelay
+from twisted_registry.rpc.unix_socket import UnixListener
+
+_DESCRIPTORS_PER_CONNECTION = 3
+"""The client's, and both ends of the connection between the relay and gRPC."""
+
+
+class UnixEndpoint:
+    """
+    The Unix socket of a server.
+    """
+
+    def __init__(self, settings: UnixSettings, connections_max: int) -> None:
+        """
+        Listen; connections wait until ``start``.
+
+        Args:
+            settings: the settings of the socket, with its path.
+            connections_max: how many connections there may be, each with one descriptor.
+
+        Raises:
+            CannotStart: the socket cannot be made, or this is not Linux.
+        """
+        if sys.platform != "linux":
+            raise CannotStart("--socket needs Linux, whose kernel says which user connects; listen on a port instead")
+        self._listener = UnixListener.of(settings)
+        try:
+            self._private = PrivateSocket(self._listener.path.absolute().parent)
+        except BaseException:
+            self._listener.close()
+            raise
+        self._relay = UnixRelay(
+            self._listener.socket, self._private.connect, max(1, connections_max // _DESCRIPTORS_PER_CONNECTION)
+        )
+        self._serving: asyncio.Task[None] | None = None
+
+    def attach(self, server: grpc.aio.Server) -> None:
+        """
+        Add the private address to a server that has not started.
+
+        Raises:
+            CannotStart: it cannot be added.
+        """
+        try:
+            server.add_insecure_port(self._private.target)
+            self._private.seal()
+        except (RuntimeError, OSError):
+            raise CannotStart("--socket: gRPC cannot listen below /proc/self/fd; is /proc mounted?") from None
+
+    def start(self) -> None:
+        """
+        Accept connections.  Called in the event loop, once the server has started.
+        """
+        self._serving = asyncio.get_running_loop().create_task(self._relay.serve())
+
+    async def stop(self, timeout_seconds: float) -> None:
+        """
+        Accept no more connections, and wait for gRPC to end the others.
+
+        Args:
+            timeout_seconds: the time after which they are closed.
+        """
+        if self._serving is not None:
+            self._serving.cancel()
+        await self._relay.drain(timeout_seconds)
+        self._relay.close()
+
+    def close(self) -> None:
+        """
+        Remove the file of the socket, and free all descriptors.
+        """
+        self._listener.close()
+        self._private.close()
+
+    # For the rest of the server
+
+    def intercept(self, method: Method, handler: Handler) -> Handler:
+        """See ``UnixRelay.intercept``."""
+        return self._relay.intercept(method, handler)
+
+    def accepted(self) -> Mapping[Address, int]:
+        """See ``UnixRelay.accepted``."""
+        return self._relay.accepted()
+
+    def shut_down(self, addresses: Collection[Address]) -> set[Address]:
+        """See ``UnixRelay.shut_down``."""
+        return self._relay.shut_down(addresses)
+
+    def disconnect(self, peers: Collection[str]) -> set[str]:
+        """See ``UnixRelay.disconnect``."""
+        return self._relay.disconnect(peers)
