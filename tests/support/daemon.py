@@ -119,6 +119,7 @@ class Daemon:
         lines: its output so far.
         is_forked: whether it is forked from a process that has imported its modules, which takes a third of the time.
             Not where the process is the subject: its start, its memory, its stdin.
+        prefix: the command that starts it, with its arguments, such as one that changes the user.
     """
 
     directory: Path
@@ -127,6 +128,7 @@ class Daemon:
     port: int = 0
     lines: list[str] = field(factory=list)
     is_forked: bool = False
+    prefix: Sequence[str] = ()
     _process: "subprocess.Popen[str] | ForkedProcess | None" = None
     _reader: threading.Thread | None = None
     _printed: "Queue[str | None]" = field(factory=Queue)
@@ -166,7 +168,7 @@ class Daemon:
             self._process = ForkServer.shared().start(arguments, self.directory, environment)
         else:
             self._process = subprocess.Popen(
-                [TWISTD, *arguments],
+                [*self.prefix, TWISTD, *arguments],
                 cwd=self.directory,
                 env=environment,
                 stdout=subprocess.PIPE,

@@ -1,0 +1,239 @@
+"""
+Tests of the manifests for Kubernetes: the daemon takes their arguments, and the files of their volumes as they lie.
+"""
+
+import os
+import re
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import trustme
+
+from tests.functional.test_start_failures import StartFailureTestCase
+from tests.support.cli import all_commands, invoke
+from tests.support.daemon import TIMEOUT_SECONDS, TWISTD, Daemon, clean_environment, free_port
+from tests.support.kubernetes import Pod, Volume, objects_in
+from twisted_registry.access.token_file import TokenRecord, editing_tokens
+from twisted_registry.access.tokens import Token
+from twisted_registry.client import BlockingClient, Tls
+from twisted_registry.client.errors import NotAuthenticated, NotPermitted
+
+_DIRECTORY = Path(__file__).parents[2] / "deploy" / "kubernetes"
+_DOCKERFILE = Path(__file__).parents[2] / "Dockerfile"
+_REGISTRY = objects_in(_DIRECTORY / "registry.yaml")
+
+
+class ManifestTestCase(StartFailureTestCase):
+    """
+    The pod of the manifest, with the files of its volumes.
+    """
+
+    def setUp(self) -> None:
+        """
+        Write the files.
+        """
+        super().setUp()
+        self.pod = Pod(_REGISTRY["Deployment", "registry"]["spec"]["template"]["spec"], self.directory / "root")
+        self.ca = trustme.CA()
+        self.tls, self.tokens, self.policy = (self.pod.volume(name) for name in ("tls", "tokens", "policy"))
+        self.renew()
+        self.token = self.write_token()
+        data: dict[str, str] = _REGISTRY["ConfigMap", "registry-policy"]["data"]
+        self.policy_text = data["policy.toml"]
+        self.policy.write({name: content.encode() for name, content in data.items()})
+        self.archive = self.pod.place("archive")
+        self.archive.mkdir(parents=True)
+        if self.pod.has_users:
+            group = self.pod.spec["securityContext"]["fsGroup"]
+            os.chown(self.archive, 0, group)
+            self.archive.chmod(0o2775)
+
+    def renew(self, *more_names: str) -> None:
+        """
+        Write a certificate as cert-manager does.
+        """
+        names = _REGISTRY["Certificate", "registry"]["spec"]["dnsNames"]
+        leaf = self.ca.create_child_ca().issue_cert(*names, *more_names, key_type=trustme.KeyType.ECDSA)
+        chain = b"".join(blob.bytes() for blob in leaf.cert_chain_pems)
+        key = leaf.private_key_pem.bytes()
+        self.tls.write({"tls.crt": chain, "tls.key": key, "ca.crt": self.ca.cert_pem.bytes()})
+
+    def write_token(self) -> str:
+        """
+        Write a file of tokens with a new one of ``trainer``, and return that.
+        """
+        path = Path(self.mktemp())
+        token = Token.make()
+        with editing_tokens(path) as records:
+            now = int(time.time())
+            records.append(TokenRecord(token.id, "trainer", token.sha256, "reader", ("none",), now, None))
+        self.tokens.write({"tokens": path.read_bytes()})
+        return token.text
+
+    @property
+    def flags(self) -> list[str]:
+        """
+        The arguments of the container, and what its image sets.
+        """
+        return [*map(self.pod.inside, self.pod.container["args"]), f"--archive-dir={self.archive}"]
+
+    def start_pod(self, *flags: str) -> Daemon:
+        """
+        Start the daemon.
+        """
+        health = {"--health-port=9001": f"--health-port={free_port()}"}
+        daemon = Daemon(self.directory, [*(health.get(flag, flag) for flag in self.flags), *flags])
+        daemon.prefix = self.pod.prefix
+        self.addCleanup(daemon.kill)
+        return daemon.start()
+
+    def client(self, daemon: Daemon, token: str | None) -> BlockingClient:
+        """
+        Return a client that trusts the authority, and expects the name of the service.
+        """
+        tls = Tls(root_certificates=self.ca.cert_pem.bytes(), server_name="registry.models.svc")
+        client = BlockingClient(f"127.0.0.1:{daemon.port}", tls=tls, token=token, retry_seconds=0)
+        self.addCleanup(client.close)
+        return client
+
+
+class ManifestTests(ManifestTestCase):
+    """
+    The registry of the manifest.
+    """
+
+    def test_check_config(self) -> None:
+        """
+        The settings are valid, with the interface of the image.
+        """
+        image = dict(re.findall(r"(COGMENT_MODEL_REGISTRY_\w+)=(\S+)", _DOCKERFILE.read_text()))
+        self.assertEqual(image["COGMENT_MODEL_REGISTRY_INTERFACE"], "0.0.0.0")
+        del image["COGMENT_MODEL_REGISTRY_ARCHIVE_DIR"]
+        done = subprocess.run(
+            [*self.pod.prefix, TWISTD, "model-registry", *self.flags, "--check-config"],
+            env=clean_environment(image),
+            cwd=self.directory,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_SECONDS,
+            check=False,
+        )
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
+
+    def test_calls(self) -> None:
+        """
+        The registry serves callers as its policy says, from its files as they lie, and warns of none of them.
+        """
+        daemon = self.start_pod()
+        client = self.client(daemon, self.token)
+        client.ensure_model("team-a/walker")
+        client.publish("team-a/walker", b"1")
+        self.assertRaises(NotPermitted, client.ensure_model, "team-b/walker")
+        self.assertRaises(NotAuthenticated, self.client(daemon, None).models().__next__)
+        warnings = [line for line in daemon.lines if "#warn]" in line or "#error]" in line]
+        self.assertEqual(len(warnings), 1, warnings)
+        self.assertIn("new archive", warnings[0])
+
+    def test_rotation(self) -> None:
+        """
+        A new certificate, new tokens and a new policy are used when kubelet has replaced them.
+        """
+        daemon = self.start_pod()
+        self.client(daemon, self.token).ensure_model("team-a/walker")
+        self.ca = trustme.CA()
+        self.renew()
+        daemon.wait_for("tls.crt was read again")
+        self.client(daemon, self.token).model("team-a/walker")
+        before, self.token = self.token, self.write_token()
+        daemon.wait_for("tokens was read again")
+        self.assertRaises(NotAuthenticated, self.client(daemon, before).model, "team-a/walker")
+        self.policy.write({"policy.toml": self.policy_text.replace("team-a/*", "team-b/*").encode()})
+        daemon.wait_for("policy.toml was read again")
+        client = self.client(daemon, self.token)
+        client.ensure_model("team-b/walker")
+        self.assertRaises(NotPermitted, client.model, "team-a/walker")
+        self.assertNotIn("#error]", daemon.log)
+
+    def test_readable_for_all(self) -> None:
+        """
+        With the default mode of a Secret, all users could read the tokens, and the daemon does not start.
+        """
+        if not self.pod.has_users:
+            self.skipTest("only root can make files of root")
+        content = {"tokens": (self.tokens.directory / "tokens").read_bytes()}
+        Volume(self.tokens.directory.with_name("open"), 0o644, self.tokens.group).write(content)
+        words = [flag.replace("/tokens/tokens", "/open/tokens") for flag in self.flags]
+        daemon = Daemon(self.directory, words)
+        daemon.prefix = self.pod.prefix
+        self.addCleanup(daemon.kill)
+        daemon.launch()
+        self.assertEqual(daemon.wait(), 1)
+        self.assertIn("is open to other users (mode 0644)", daemon.log)
+
+    def test_probes(self) -> None:
+        """
+        The probes ask the port that serves health checks, which the health command finds serving.
+        """
+        container = self.pod.container
+        ports = {each["name"]: each["containerPort"] for each in container["ports"]}
+        self.assertIn(f"--health-port={ports['health']}", container["args"])
+        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+            self.assertEqual(container[probe]["grpc"], {"port": ports["health"]})
+        health_port = free_port()
+        self.start_pod(f"--health-port={health_port}")
+        done = invoke("", "health", "--server", f"127.0.0.1:{health_port}")
+        self.assertEqual(done.exit_code, 0, done.stderr)
+
+    def test_references(self) -> None:
+        """
+        Volumes, claims and services name objects that exist, or that the page creates.
+        """
+        created = {
+            ("Secret", "registry-tokens"),
+            ("Secret", _REGISTRY["Certificate", "registry"]["spec"]["secretName"]),
+        }
+        for _, kind, name in self.pod.sources():
+            self.assertIn((kind, name), {*created, *_REGISTRY})
+        mounted = {mount["name"] for mount in self.pod.container["volumeMounts"]}
+        self.assertEqual(mounted, {volume["name"] for volume in self.pod.spec["volumes"]})
+        service = _REGISTRY["Service", "registry"]["spec"]
+        template = _REGISTRY["Deployment", "registry"]["spec"]["template"]
+        self.assertEqual(service["selector"], template["metadata"]["labels"])
+        self.assertIn(
+            f"useradd --system --uid {self.pod.spec['securityContext']['runAsUser']} ", _DOCKERFILE.read_text()
+        )
+
+
+class TrainerTests(ManifestTestCase):
+    """
+    The trainer of the manifest.
+    """
+
+    def test_push(self) -> None:
+        """
+        Its command publishes, with the variables and the files that it has.
+        """
+        job: Any = objects_in(_DIRECTORY / "trainer.yaml")["Job", "trainer"]
+        pod = Pod(job["spec"]["template"]["spec"], self.directory / "trainer")
+        (source,) = (volume["projected"] for volume in pod.spec["volumes"])
+        paths = {item["path"] for each in source["sources"] for item in next(iter(each.values()))["items"]}
+        self.assertEqual(paths, {"ca.crt", "token"})
+        place = pod.place("registry")
+        Volume(place, 0o440, None).write({"ca.crt": self.ca.cert_pem.bytes(), "token": self.token.encode()})
+        variables: Any = {each["name"]: pod.inside(each["value"]) for each in pod.container["env"]}
+        self.assertEqual(variables["TWISTED_REGISTRY_SERVER"], "registry.models.svc:9000")
+        daemon = self.start_pod()
+        del variables["TWISTED_REGISTRY_SERVER"]
+        program, command, *arguments = pod.container["command"]
+        self.assertEqual(program, "twisted-registry")
+        self.assertIn(command, all_commands())
+        weights = self.directory / "walker.pt"
+        weights.write_bytes(b"weights")
+        self.renew("localhost")  # the name of the service is known in a cluster only
+        daemon.wait_for("tls.crt was read again")
+        words = [str(weights) if word == "walker.pt" else word for word in arguments]
+        done = invoke(f"localhost:{daemon.port}", command, *words, **variables)
+        self.assertEqual((done.exit_code, done.stderr), (0, ""))
+        self.assertEqual(self.client(daemon, self.token).retrieve("team-a/walker"), b"weights")
