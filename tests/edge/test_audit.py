@@ -4,6 +4,7 @@ Tests of the audit log on the wire: each call that changes something has one lin
 
 import contextlib
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -500,3 +501,50 @@ class FaultTests(AuditCase):
             self.assertEqual(self.code(act.path, act.request), grpc.StatusCode.UNAVAILABLE, act.path)
         self.do(f"{_V1}/GetVersion", v1.GetVersionRequest(reference="m@old"))
         self.disk.free_bytes = None
+
+
+class PageTests(AuditCase):
+    """
+    The page on the audit log.
+    """
+
+    PAGE = (Path(__file__).parents[2] / "docs" / "guides" / "audit.md").read_text()
+
+    def setUp(self) -> None:
+        """
+        Start a registry with access control.
+        """
+        self.tokens = NamedTokens(names={"ci": None, "trainer": None})
+        grants = {"token:ci": [grant("admin", "*")], "token:trainer": [grant("publisher", "*")]}
+        self.access = Callers([self.tokens], Grants(by_subject=grants))
+        super().setUp()
+
+    def test_lines(self) -> None:
+        """
+        The lines of the page have the fields of the lines of such calls, in their form.
+        """
+        examples = [line for line in self.PAGE.splitlines() if line.startswith("{")]
+        shown = [json.loads(line) for line in examples]
+        self.assertEqual(examples, [json.dumps(it, separators=(",", ":"), ensure_ascii=False) for it in shown])
+        ci, trainer = ({"authorization": f"Bearer {name}"} for name in ("ci", "trainer"))
+        self.do(f"{_V1}/CreateModel", v1.CreateModelRequest(model={"model_id": "m"}), **ci)
+        self.do(f"{_V1}/CreateVersion", _chunks(archived=True), **ci)
+        self.do(f"{_V1}/SetAlias", v1.SetAliasRequest(reference="m@1", alias="production"), **ci)
+        self.code(f"{_V1}/DeleteModel", v1.DeleteModelRequest(model_id="m"), **trainer)
+        self.stop()
+        lines = [json.loads(line) for line in self.path.read_text().splitlines()][2:5]
+        self.assertEqual([sorted(line) for line in lines], [list(it) for it in shown])
+        for line, it in zip(lines, shown, strict=True):
+            for name in ("method", "result", "event", "archived", "alias"):
+                self.assertEqual(line.get(name), it.get(name))
+
+    def test_fields_and_events(self) -> None:
+        """
+        The tables have all fields and events.
+        """
+        names = set(re.findall(r"`(\w+)`", "".join(line for line in self.PAGE.splitlines() if line.startswith("| `"))))
+        fields = {name for act in ACTS for name in act.facts}
+        self.assertLessEqual(fields | {"time", "identity", "peer", "seq", "prev", "result", "answer"}, names)
+        self.assertLessEqual(
+            {"call", "deleted", "archived", "reload", "refusals", "missing", "start", "stop", "version_numbers"}, names
+        )
