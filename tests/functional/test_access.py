@@ -21,7 +21,7 @@ from twisted_registry.access.tokens import Token
 from twisted_registry.client import BlockingClient, Tls, TokenFile
 from twisted_registry.client.errors import NotAuthenticated, NotPermitted, RegistryError
 
-_TLS_FLAGS = ("--tls-certificate", "cert.pem", "--tls-key", "key.pem")
+TLS_FLAGS = ("--tls-certificate", "cert.pem", "--tls-key", "key.pem")
 
 
 class AccessTestCase(StartFailureTestCase):
@@ -97,7 +97,7 @@ class TokenTests(AccessTestCase):
         Start it.
         """
         super().setUp()
-        self.daemon = self.start(*_TLS_FLAGS, "--tokens-file", "tokens")
+        self.daemon = self.start(*TLS_FLAGS, "--tokens-file", "tokens")
 
     def test_permissions(self) -> None:
         """
@@ -204,7 +204,7 @@ class TokenTests(AccessTestCase):
         A port for health checks needs neither TLS nor a token, and serves nothing else.
         """
         daemon = self.start(
-            *_TLS_FLAGS, "--tokens-file", "tokens", "--health-port", "0", "--archive-dir", "other", "--port", "0"
+            *TLS_FLAGS, "--tokens-file", "tokens", "--health-port", "0", "--archive-dir", "other", "--port", "0"
         )
         port = daemon.wait_for(r"health checks are answered at [^ ]*:(\d+)")[1]
         done = run_command(self.directory, TWISTED_REGISTRY, "health", "--server", f"127.0.0.1:{port}")
@@ -257,7 +257,7 @@ class ClientCertificateTests(AccessTestCase):
         """
         Every client needs a certificate, and is known by its DNS name.
         """
-        daemon = self.start(*_TLS_FLAGS, "--tls-client-ca", "ca.pem", "--policy-file", "policy.toml")
+        daemon = self.start(*TLS_FLAGS, "--tls-client-ca", "ca.pem", "--policy-file", "policy.toml")
         self.client(daemon, None, **self.certificate("trainer.example")).ensure_model("m")
         stranger = self.client(daemon, None, **self.certificate("stranger.example"))
         self.assertRaises(NotPermitted, stranger.model, "m")
@@ -267,7 +267,7 @@ class ClientCertificateTests(AccessTestCase):
         """
         Without tokens and a policy, a client with a certificate may do anything, on all addresses of the name.
         """
-        daemon = self.start(*_TLS_FLAGS, "--tls-client-ca", "ca.pem", "--interface", "localhost")
+        daemon = self.start(*TLS_FLAGS, "--tls-client-ca", "ca.pem", "--interface", "localhost")
         client = self.client(daemon, None, **self.certificate("anyone.example"))
         client.ensure_model("m")
         client.delete_model("m")
@@ -277,7 +277,7 @@ class ClientCertificateTests(AccessTestCase):
         With a port for client certificates, clients of the other one need none, but a token.
         """
         daemon = self.start(
-            *_TLS_FLAGS,
+            *TLS_FLAGS,
             "--tls-client-ca",
             "ca.pem",
             "--tls-client-port",
@@ -306,7 +306,7 @@ class StartTests(AccessTestCase):
         for flags, said in (
             ((), "is not encrypted (pass --tls-certificate and --tls-key) and does not know its callers"),
             (("--tokens-file", "tokens"), "is not encrypted"),
-            (_TLS_FLAGS, "does not know its callers"),
+            (TLS_FLAGS, "does not know its callers"),
         ):
             self.assert_cannot_start("--port", "0", "--interface", "0.0.0.0", *flags, said=said)
 
@@ -323,6 +323,6 @@ class StartTests(AccessTestCase):
             (("--tls-certificate", "cert.pem"), "go together"),
             (("--tls-certificate", "cert.pem", "--tls-key", "cert.pem"), "holds no key"),
             (("--tls-client-ca", "ca.pem"), "needs TLS"),
-            ((*_TLS_FLAGS, "--tls-client-ca", "ca.pem", "--tls-client-port", "0"), "could do nothing"),
+            ((*TLS_FLAGS, "--tls-client-ca", "ca.pem", "--tls-client-port", "0"), "could do nothing"),
         ):
             self.assert_cannot_start("--port", "0", *flags, said=said)

@@ -242,16 +242,17 @@ class RemoteKeysTests(SynchronousTestCase):
         self.keys.refresh()
         self.assertEqual(self.changes, [])
         self.rotate()
+        self.clock.advance(300)
         self.keys.refresh()
         self.assertEqual((self.ids(), len(self.changes)), (["2"], 1))
 
     def test_unknown_key(self) -> None:
         """
-        Keys that do not suffice are fetched again, at most every ten seconds.
+        Keys that do not suffice are fetched again, at most every five seconds.
         """
         self.keys.refresh()
         self.rotate()
-        self.clock.advance(9)
+        self.clock.advance(4)
         self.assertEqual([key.id for key in self.keys.newer().keys], ["1"])
         self.clock.advance(1)
         self.assertEqual([key.id for key in self.keys.newer().keys], ["2"])
@@ -268,6 +269,7 @@ class RemoteKeysTests(SynchronousTestCase):
         self.clock.advance(300)
         lines = LoggedLines(self)
         self.keys.refresh()
+        self.clock.advance(30)
         self.keys.refresh()
         self.assertEqual(self.ids(), ["1"])
         text = "\n".join(lines.of("twisted_registry"))
@@ -305,21 +307,41 @@ class RemoteKeysTests(SynchronousTestCase):
         An answer without keys leaves those known in force.
         """
         self.keys.refresh()
-        for content in (b"", b"{}", b'{"keys": []}', b"<html>"):
+        for number, content in enumerate((b"", b"{}", b'{"keys": []}', b"<html>"), 2):
             self.fetcher.answer = content
+            self.clock.advance(300)
             self.keys.refresh()
+            self.assertEqual(len(self.fetcher.urls), number)
             self.assertEqual(self.ids(), ["1"])
 
     def test_one_fetch_at_a_time(self) -> None:
         """
-        While a thread fetches keys, the others are not kept waiting.
+        A thread that needs keys while another one fetches them waits for these.
         """
-        self.keys.refresh()
-        self.clock.advance(10)
+        found: list[KeySet] = []
+        threads: list[Thread] = []
+
+        class Slow(ScriptedFetcher):
+            """A fetcher that needs keys in another thread while they are fetched."""
+
+            def fetch(fetcher, url: str, ca_file: str = "", token: str = "") -> bytes:  # noqa: N805
+                threads.append(Thread(target=lambda: found.append(keys.newer())))
+                threads[-1].start()
+                return super().fetch(url)
+
+        keys = self.make(Slow(self.fetcher.answer))
+        first = keys.current()
+        threads[0].join()
+        self.assertEqual((found, len(threads)), ([first], 1))
+
+    def test_not_more_waiting(self) -> None:
+        """
+        If too many threads wait already, the next one is refused at once.
+        """
         refusals: list[BaseException] = []
 
         class Slow(ScriptedFetcher):
-            """A fetcher that asks for keys in another thread while they are fetched."""
+            """A fetcher that needs keys in another thread while they are fetched."""
 
             def fetch(fetcher, url: str, ca_file: str = "", token: str = "") -> bytes:  # noqa: N805
                 thread = Thread(target=lambda: refusals.append(self.assertRaises(Unavailable, keys.newer)))
@@ -327,6 +349,7 @@ class RemoteKeysTests(SynchronousTestCase):
                 thread.join()
                 return super().fetch(url)
 
+        self.waiting = BoundedSemaphore(1)
         keys = self.make(Slow(self.fetcher.answer))
         keys.current()
         self.assertIn("being fetched", str(refusals[0]))

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from threading import BoundedSemaphore, Lock
-from typing import Protocol
 
 from attrs import frozen
 from twisted.logger import Logger
@@ -33,41 +32,8 @@ _AGE_SECONDS = 300.0
 _RETRY_SECONDS = 30.0
 """The time between attempts while they cannot be fetched."""
 
-_PAUSE_SECONDS = 10.0
+_PAUSE_SECONDS = 5.0
 """The time between two fetches because of tokens whose key is not known: anyone can make such tokens."""
-
-
-class Keys(Protocol):
-    """
-    The keys of one issuer.  Used in any thread.
-    """
-
-    def current(self) -> KeySet:
-        """
-        Return the keys that are known.
-
-        Raises:
-            Unavailable: none are known yet.
-        """
-
-    def newer(self) -> KeySet:
-        """
-        Return the keys after those known did not suffice: fetched again, unless that happened a short time ago.  May
-        block.
-
-        Raises:
-            Unavailable: they cannot be fetched now.
-        """
-
-    def is_due(self) -> bool:
-        """
-        Return whether it is time to call ``refresh``.  Does not block.
-        """
-
-    def refresh(self) -> None:
-        """
-        Read the keys again.  This blocks.  If they cannot be read, those known stay in force, and that is logged.
-        """
 
 
 class FileKeys:
@@ -217,33 +183,37 @@ class RemoteKeys:
 
     def newer(self) -> KeySet:
         """See ``Keys.newer``."""
-        if self._now_seconds() - self._fetched_seconds >= _PAUSE_SECONDS:
+        if self._lock.locked() or self._is_older(_PAUSE_SECONDS):
             if not self._waiting.acquire(blocking=False):
                 raise self._unavailable("are being fetched")
             try:
-                self.refresh()
+                with self._lock:  # after the fetch that is under way, if there is one
+                    if self._is_older(_PAUSE_SECONDS):
+                        self._fetch()
             finally:
                 self._waiting.release()
-        if self._lock.locked():
-            raise self._unavailable("are being fetched")
         if self._keys is None or self._problem:
             raise self._unavailable(f"cannot be fetched ({self._problem})")
         return self._keys
+
+    def _is_older(self, seconds: float) -> bool:
+        return self._now_seconds() - self._fetched_seconds >= seconds
 
     def _unavailable(self, what: str) -> Unavailable:
         return Unavailable(f"the keys of the issuer {self._name!r} {what}; try again")
 
     def is_due(self) -> bool:
         """See ``Keys.is_due``."""
-        interval = _RETRY_SECONDS if self._problem else _AGE_SECONDS
-        return self._now_seconds() - self._fetched_seconds >= interval and not self._lock.locked()
+        return self._is_older(_RETRY_SECONDS if self._problem else _AGE_SECONDS)
 
     def refresh(self) -> None:
         """See ``Keys.refresh``."""
-        if not self._lock.acquire(blocking=False):
-            return  # another thread fetches them
+        with self._lock:
+            if self.is_due():
+                self._fetch()
+
+    def _fetch(self) -> None:
         try:
-            self._fetched_seconds = self._now_seconds()
             self._put(KeySet(self._document.fetch()))
         except (CannotFetch, BadKey) as error:
             if str(error) != self._problem:
@@ -257,7 +227,6 @@ class RemoteKeys:
             self._problem = str(error)
         finally:
             self._fetched_seconds = self._now_seconds()
-            self._lock.release()
 
     def _put(self, keys: KeySet) -> None:
         was, self._keys = self._keys, keys

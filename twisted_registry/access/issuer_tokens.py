@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from threading import BoundedSemaphore
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from attrs import frozen
 from zope.interface import implementer
@@ -19,12 +19,46 @@ from twisted_registry.domain.access import Credentials, Identity
 from twisted_registry.domain.errors import NotAuthenticated, shown
 
 if TYPE_CHECKING:
-    from twisted_registry.access.issuer_keys import Keys
+    from twisted_registry.access.jwt_keys import KeySet
 
 _ID_CHARACTERS = 128
 
-_MOST_WAITING = 2
-"""How many threads fetch keys while a call waits.  The others go on checking tokens."""
+_MOST_WAITING = 3
+"""How many threads wait for keys with a call.  There are more, and the others go on checking tokens."""
+
+
+class Keys(Protocol):
+    """
+    The keys of one issuer.  Used in any thread.
+    """
+
+    def current(self) -> "KeySet":
+        """
+        Return the keys that are known.
+
+        Raises:
+            Unavailable: none are known yet.
+        """
+
+    def newer(self) -> "KeySet":
+        """
+        Return the keys after those known did not suffice: fetched again, unless that happened a short time ago.  May
+        block.
+
+        Raises:
+            Unavailable: they cannot be fetched now.
+        """
+
+    def is_due(self) -> bool:
+        """
+        Return whether it is time to call ``refresh``.  Does not block.
+        """
+
+    def refresh(self) -> None:
+        """
+        Read the keys again if they are due.  This blocks.  If they cannot be read, those known stay in force, and that
+        is logged.
+        """
 
 
 @frozen
@@ -34,10 +68,10 @@ class _Known:
     """
 
     issuer: Issuer
-    keys: "Keys"
+    keys: Keys
 
 
-MakeKeys = Callable[[Issuer, Callable[[], None]], "Keys"]
+MakeKeys = Callable[[Issuer, Callable[[], None]], Keys]
 """A function that makes the keys of an issuer; the function that it gets is to be called when they change."""
 
 
@@ -51,7 +85,7 @@ def keys_in(directory: Path) -> MakeKeys:
 
     waiting = BoundedSemaphore(_MOST_WAITING)
 
-    def make(issuer: Issuer, changed: Callable[[], None]) -> "Keys":
+    def make(issuer: Issuer, changed: Callable[[], None]) -> Keys:
         # Imported late: a daemon without issuers needs no PyJWT.
         from twisted_registry.access.issuer_keys import FileKeys, RemoteKeys
 
@@ -100,7 +134,7 @@ class IssuerTokens:
             }
             self._changed()
 
-    def due(self) -> Sequence["Keys"]:
+    def due(self) -> Sequence[Keys]:
         """
         Return the keys that are to be read again.  Does not block.
         """
@@ -159,7 +193,7 @@ class IssuerTokens:
         )
 
 
-def _check_signature(token: Jwt, keys: "Keys") -> None:
+def _check_signature(token: Jwt, keys: Keys) -> None:
     from twisted_registry.access.jwt_keys import check_signature
 
     found = keys.current().find(token) or keys.newer().find(token)

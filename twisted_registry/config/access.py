@@ -5,7 +5,7 @@ Settings of access control: who may connect, and what they may do.
 from attrs import frozen
 
 from twisted_registry.config.setting import setting
-from twisted_registry.config.values import FILE, SWITCH, whole
+from twisted_registry.config.values import DESCRIPTION, FILE, SWITCH, whole
 
 
 @frozen
@@ -16,6 +16,7 @@ class AccessSettings:
     Attributes:
         tokens: the file of the registry's tokens.
         policy: the file of the policy.
+        authenticator: the description of a plugin's authenticator.
         insecure: whether to serve other machines without TLS or without access control.
         audit: the file of the audit log.
         is_audit_required: whether nothing may be changed while the audit log cannot be written.
@@ -33,6 +34,14 @@ class AccessSettings:
         "policy-file",
         FILE,
         "TOML file with roles, and with what callers may do; only callers with a permission are served then",
+        None,
+        "none",
+    )
+    authenticator: str | None = setting(
+        "authenticator",
+        DESCRIPTION,
+        "how callers are known in addition to --tokens-file and --policy-file, as NAME:ARGUMENTS of an installed "
+        "authenticator; written like --archive",
         None,
         "none",
     )
@@ -65,7 +74,7 @@ class AccessSettings:
         """
         True if callers are checked.
         """
-        return self.tokens is not None or self.policy is not None
+        return self.tokens is not None or self.policy is not None or self.authenticator is not None
 
 
 @frozen

@@ -16,6 +16,7 @@ from twisted_registry.access.callers import Callers
 from twisted_registry.access.client_certificates import KIND as CERTIFICATE_KIND, ClientCertificates
 from twisted_registry.access.file_kinds import BadFile, FileKind
 from twisted_registry.access.files import WatchedFiles
+from twisted_registry.access.issuer_tokens import IssuerTokens, keys_in
 from twisted_registry.access.own_tokens import OwnTokens
 from twisted_registry.access.policy import Policy, PolicyRules
 from twisted_registry.access.policy_file import POLICY_FILE, parse_policy
@@ -25,6 +26,7 @@ from twisted_registry.access.unix_peers import UnixPeers
 from twisted_registry.config.access import TlsSettings
 from twisted_registry.config.load import Settings
 from twisted_registry.contracts.access import IAccess, IAuthenticator
+from twisted_registry.daemon.authenticators import create_authenticator
 from twisted_registry.domain.access import EVERYTHING, GRANTABLE, Grant
 from twisted_registry.domain.errors import CannotStart
 from twisted_registry.domain.quotas import Quota
@@ -48,12 +50,14 @@ class AccessControl:
         tls: the certificates; ``None`` without encryption.
         files: the files that it is made of.
         quotas: the quotas of the policy; ``None`` without a policy file.
+        issuers: the issuers of the policy; ``None`` without a policy file.
     """
 
     access: IAccess | None
     tls: ServerTls | None
     files: Sequence[WatchedFiles]
     quotas: "PolicyQuotas | None" = None
+    issuers: IssuerTokens | None = None
 
     def load(self) -> None:
         """
@@ -117,30 +121,47 @@ def make_access_control(settings: Settings) -> AccessControl:
     _check_settings(settings)
     access, tls = settings.access, settings.tls
     files: list[WatchedFiles] = []
-    callers = quotas = None
+    callers = quotas = issuers = None
     if access.is_enabled or tls.client_ca is not None:
         policy = Policy(None if access.is_enabled else _ANY_CERTIFICATE)
+        plugin = None if access.authenticator is None else create_authenticator(access.authenticator)
         tokens = OwnTokens(lambda: policy.roles)
+        authenticators: list[IAuthenticator] = [tokens, ClientCertificates()]
         if access.policy is not None:
             quotas = PolicyQuotas(policy)
-            files.append(_watch(POLICY_FILE, access.policy, lambda content: policy.replace(parse_policy(content))))
+            issuers = IssuerTokens(keys_in(Path(access.policy).parent), is_alone=plugin is None)
+            authenticators.append(issuers)
+            files.append(_policy_file(access.policy, policy, issuers, "" if plugin is None else plugin.name))
         if access.tokens is not None:
-
-            def use_tokens(content: bytes) -> None:
-                tokens.replace({record.id: record for record in parse_tokens(content)})
-
-            files.append(_watch(TOKEN_FILE, access.tokens, use_tokens))
-        authenticators: list[IAuthenticator] = [tokens, ClientCertificates()]
+            files.append(_token_file(access.tokens, tokens))
         if settings.unix.path is not None:
             authenticators.append(UnixPeers())
+        if plugin is not None:
+            authenticators.append(plugin)
         callers = Callers(authenticators, policy)
     server_tls = None
     if tls.certificate is not None and tls.key is not None:
         server_tls = ServerTls(tls.client_port)
         files.append(_certificate_files(tls, tls.certificate, tls.key, server_tls))
-    control = AccessControl(callers, server_tls, files, quotas)
+    control = AccessControl(callers, server_tls, files, quotas, issuers)
     control.load()
     return control
+
+
+def _token_file(path: str, tokens: OwnTokens) -> WatchedFiles:
+    def use(content: bytes) -> None:
+        tokens.replace({record.id: record for record in parse_tokens(content)})
+
+    return _watch(TOKEN_FILE, path, use)
+
+
+def _policy_file(path: str, policy: Policy, issuers: IssuerTokens, plugin: str) -> WatchedFiles:
+    def use(content: bytes) -> None:
+        rules = parse_policy(content, plugin)
+        issuers.replace(rules.issuers)  # first, because it can fail
+        policy.replace(rules)
+
+    return _watch(POLICY_FILE, path, use)
 
 
 def _watch(kind: FileKind, path: str, use: Callable[[bytes], object]) -> WatchedFiles:

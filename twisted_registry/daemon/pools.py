@@ -24,6 +24,7 @@ class Pools:
         hashing: computes hashes.
         searching: searches; a single thread, because searches do little but compute.
         access: reads the files of access control; a single thread.
+        issuers: reads and fetches the keys of issuers; two threads, so that one issuer does not delay all others.
         checking: renews the claim in one thread and checks the location in another, even if all others are blocked.
     """
 
@@ -44,6 +45,7 @@ class Pools:
         self.searching = self._add("searching", 1)
         self.checking = self._add("checking", 2)
         self.access = self._add("access", 1)
+        self.issuers = self._add("issuers", 2)
 
     def _add(self, name: str, threads: int) -> TalliedPool:
         pool = ThreadPool(minthreads=0, maxthreads=threads, name=name)

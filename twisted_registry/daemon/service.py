@@ -23,6 +23,7 @@ from twisted_registry.daemon.clocks import ThreadTimer, use_monotonic_time
 from twisted_registry.daemon.descriptor_limit import raise_descriptor_limit
 from twisted_registry.daemon.heap import SETTLING
 from twisted_registry.daemon.heap_trimmer import HeapTrimmer
+from twisted_registry.daemon.issuer_keys import KeyRefresher
 from twisted_registry.daemon.logging import LoggedService
 from twisted_registry.daemon.malloc import reuse_memory, trim_heap
 from twisted_registry.daemon.memory_limit import resident_bytes
@@ -116,6 +117,9 @@ class RegistryService(Service):
         self.access_reloader = AccessReloader(
             reactor, access_control, lambda check: PooledExecutor(reactor, self.pools.access).defer(check)
         )
+        self._key_refresher = KeyRefresher(
+            reactor, access_control.issuers, PooledExecutor(reactor, self.pools.issuers).defer
+        )
         self._retention_timer = RetentionTimer(reactor, self._registry.retention)
         self._supervisor = Supervisor(
             reactor, archive.description, self._archive_status, self._rpc.update_health, self._stop_without_archive
@@ -179,6 +183,7 @@ class RegistryService(Service):
         self._supervisor.follow(self._registry)
         self._retention_timer.start()
         self.access_reloader.start()
+        self._key_refresher.start()
         HeapTrimmer(self._reactor, self._held_bytes, resident_bytes, self._trim_heap).follow(self._registry)
         self._rpc.serve(self._log_start)
         # Again when the reactor runs, because it sets its own handlers when it starts.
@@ -297,6 +302,7 @@ class RegistryService(Service):
         await self._registry.close()
         self._supervisor.stop()
         self.access_reloader.stop()
+        self._key_refresher.stop()
         await self.pools.checking.idle()
         self.audit.close()
 
