@@ -158,6 +158,11 @@ SERVER = {
         "wait",
         "yes; after `delete_model` look first",
     ),
+    "SignInsThrottled": Advice(
+        "wrong credentials came from the caller's address too often, so its own were not checked; nothing was done",
+        "stop the client that sends wrong ones, then wait `retry_after_seconds`",
+        "yes",
+    ),
     "CorruptModel": Advice(
         "the model's metadata is damaged, or its directory is missing or a link",
         "follow the text: `save_model` writes the metadata again; it creates a missing model again, without versions",

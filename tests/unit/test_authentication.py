@@ -3,9 +3,11 @@ Tests for ``twisted_registry.rpc.interceptors.authentication``.
 """
 
 import asyncio
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
-from twisted.internet.task import Clock
+from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.access import Grants, NamedTokens, grant
@@ -13,14 +15,32 @@ from tests.support.calls import FakeContext
 from tests.support.logs import LoggedLines
 from twisted_registry.access.callers import Callers
 from twisted_registry.access.tokens import Token
-from twisted_registry.domain.access import Action, Caller
-from twisted_registry.domain.errors import NotAuthenticated, NotPermitted, RegistryError
+from twisted_registry.domain.access import Action, Caller, Credentials
+from twisted_registry.domain.errors import NotAuthenticated, NotPermitted, RegistryError, SignInsThrottled
 from twisted_registry.protocol.limits import TOKEN_MAX_BYTES
 from twisted_registry.rpc.call import CallContext
-from twisted_registry.rpc.interceptors.authentication import Authentication, RefusalLog, is_this_machine
+from twisted_registry.rpc.interceptors.authentication import Authentication
 from twisted_registry.rpc.methods import Method
+from twisted_registry.rpc.sockets import is_this_machine
 
 LOCAL, REMOTE = "ipv4:127.0.0.1:5000", "ipv4:10.0.0.1:5000"
+
+
+async def _run_nothing(function: Any) -> Caller:
+    raise AssertionError("nothing here blocks")
+
+
+async def _run_later(function: Any) -> Caller:
+    await asyncio.sleep(0)
+    caller: Caller = function()
+    return caller
+
+
+async def _caller_of(request: Any, call: CallContext) -> Any:
+    return call.caller
+
+
+_METHOD = Method("GetModel", _caller_of, Action.READ)
 
 
 class AuthenticationTests(SynchronousTestCase):
@@ -33,7 +53,9 @@ class AuthenticationTests(SynchronousTestCase):
         Make an access control with one token.
         """
         policy = Grants(by_subject={"token:ann": [grant("reader", "*")]})
-        self.callers = Callers([NamedTokens(names={"ann": None, "new": None})], policy)
+        self.names: dict[str, float | None] = {"ann": None, "new": None}
+        self.tokens = NamedTokens(names=self.names)
+        self.callers = Callers([self.tokens], policy)
 
     def caller(
         self,
@@ -41,19 +63,14 @@ class AuthenticationTests(SynchronousTestCase):
         peer: str = LOCAL,
         is_encrypted: bool = False,
         action: Action = Action.READ,
+        authentication: Authentication | None = None,
     ) -> Caller | None:
         """
         Make a call, and return its caller.
         """
-
-        async def find(function: Any) -> Caller:
-            raise AssertionError("nothing here blocks")
-
-        async def handle(request: Any, call: CallContext) -> Any:
-            return call.caller
-
-        method = Method("GetModel", handle, action)
-        wrapped: Any = Authentication(self.callers, find, is_encrypted=is_encrypted).intercept(method, handle)
+        method = evolve(_METHOD, action=action)
+        authentication = authentication or Authentication(self.callers, _run_nothing, is_encrypted=is_encrypted)
+        wrapped: Any = authentication.intercept(method, _caller_of)
         call = CallContext(method, FakeContext(peer, metadata))
         caller: Caller | None = asyncio.run(wrapped(None, call))
         return caller
@@ -113,6 +130,52 @@ class AuthenticationTests(SynchronousTestCase):
         for peer in (LOCAL, "ipv6:%5B::1%5D:5000", "unix:", "unix-abstract:x"):
             self.assertIsNotNone(self.caller(ann, peer=peer))
 
+    def test_throttled(self) -> None:
+        """
+        After too many wrong tokens of its address, a token that was not accepted before is not even checked; one that
+        was is served.
+        """
+        authentication = Authentication(self.callers, _run_nothing, is_encrypted=True)
+        self.caller(("authorization", "Bearer ann"), peer=REMOTE, authentication=authentication)
+        for _ in range(10):
+            self.refusal(("authorization", "Bearer eve"), peer=REMOTE, authentication=authentication)
+        new = ("authorization", "Bearer new")
+        self.names["bob"] = self.names["new"] = None
+        for expected in (NotPermitted, NotPermitted):  # the first of its connection, and then it is known
+            self.assertRaises(expected, self.caller, new, peer=REMOTE, authentication=authentication)
+        bob = ("authorization", "Bearer bob")
+        self.assertRaises(SignInsThrottled, self.caller, bob, peer=REMOTE, authentication=authentication)
+        for change in (lambda: None, self.tokens.change):  # also if files were read again
+            change()
+            self.assertIsNotNone(
+                self.caller(("authorization", "Bearer ann"), peer=REMOTE, authentication=authentication)
+            )
+        self.assertRaises(NotPermitted, self.caller, bob, peer="ipv4:10.0.0.1:5001", authentication=authentication)
+
+    def test_a_flood_is_checked_in_parts(self) -> None:
+        """
+        If checks block, those of a flood stop when the first were found to be wrong, and are not all queued before.
+        """
+        policy, checked = Grants(), []
+
+        def check(credentials: Credentials) -> Caller:
+            checked.append(credentials)
+            raise NotAuthenticated("no")
+
+        callers = Callers([NamedTokens()], policy)
+        callers.find_caller = check  # type: ignore[method-assign]
+
+        async def flood() -> Sequence[Any]:
+            authentication = Authentication(callers, _run_later, is_encrypted=True)
+            wrapped: Any = authentication.intercept(_METHOD, _caller_of)
+            metadata = [("authorization", "Bearer eve")]
+            calls = [CallContext(_METHOD, FakeContext(REMOTE, metadata)) for _ in range(200)]
+            return list(await asyncio.gather(*(wrapped(None, call) for call in calls), return_exceptions=True))
+
+        kinds = Counter(type(error).__name__ for error in asyncio.run(flood()))
+        self.assertEqual(kinds, {"NotAuthenticated": len(checked), "SignInsThrottled": 200 - len(checked)})
+        self.assertLess(len(checked), 30)
+
     def test_without_permissions(self) -> None:
         """
         A caller without credentials is refused as unknown, one without any permission as not permitted.
@@ -141,23 +204,3 @@ class AuthenticationTests(SynchronousTestCase):
             ("nonsense", False),
         ):
             self.assertEqual(is_this_machine(peer), expected, peer)
-
-
-class RefusalLogTests(SynchronousTestCase):
-    """
-    ``RefusalLog`` logs refused callers.
-    """
-
-    def test_flood(self) -> None:
-        """
-        The first refusal is logged at once, and then at most one line a minute, with how many there were.
-        """
-        clock, lines = Clock(), LoggedLines(self)
-        log = RefusalLog(clock.seconds)
-        for _ in range(100):
-            log.refused(REMOTE, NotAuthenticated("no"))
-        clock.advance(61)
-        log.refused(REMOTE, NotAuthenticated("no"))
-        found = lines.of("twisted_registry.rpc")
-        self.assertEqual(len(found), 2)
-        self.assertIn("100 calls", found[1])

@@ -105,6 +105,20 @@ class CallersTests(SynchronousTestCase):
         self.tokens.revoke("ann")
         self.assertRaises(NotAuthenticated, self.find, "ann")
 
+    def test_was_valid(self) -> None:
+        """
+        Credentials were valid once they were found so, also after a change, until they are found to be wrong.
+        """
+        ann = Credentials("ann")
+        self.assertFalse(self.callers.was_valid(ann))
+        self.callers.find_caller(ann)
+        self.policy.change()
+        self.assertTrue(self.callers.was_valid(ann))
+        self.tokens.revoke("ann")
+        self.assertTrue(self.callers.was_valid(ann), "it was not checked since")
+        self.assertRaises(NotAuthenticated, self.callers.find_caller, ann)
+        self.assertFalse(self.callers.was_valid(ann))
+
     def test_policy_changes(self) -> None:
         """
         Permissions change with the policy.

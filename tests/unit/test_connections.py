@@ -39,7 +39,7 @@ class ConnectionsTests(SynchronousTestCase):
         observe: Any = self.observe
         globalLogPublisher.addObserver(observe)
         self.addCleanup(globalLogPublisher.removeObserver, observe)
-        self.connections = Connections(20, lambda: self.busy, lambda: self.accepted, self.shut_down, self.now)
+        self.connections = Connections(20, 20, lambda: self.busy, lambda: self.accepted, self.shut_down, self.now)
         self.addCleanup(self.connections.close)
 
     def observe(self, event: Any) -> None:
@@ -107,6 +107,40 @@ class ConnectionsTests(SynchronousTestCase):
             self.check()
         self.assertEqual(self.closed, [])
 
+    def test_each_client(self) -> None:
+        """
+        A client beyond its limit loses connections: those without calls, then the newest.  This machine has no limit.
+        """
+        self.connections = Connections(50, 5, lambda: self.busy, lambda: self.accepted, self.shut_down, self.now)
+        self.addCleanup(self.connections.close)
+        self.connect("127.0.0.1", 10)
+        self.connect("10.0.0.2", 5)
+        self.connect("10.0.0.1", 4)
+        self.busy = {f"ipv4:10.0.0.1:{port}" for port in (15, 16, 18)}
+        self.check()
+        self.assertEqual(self.closed, [])
+        self.connect("10.0.0.1", 4)
+        self.busy |= {f"ipv4:10.0.0.1:{port}" for port in (19, 20, 21)}
+        self.check()
+        closed = set(self.closed)
+        self.assertEqual(len(closed), 3)
+        self.assertLess({("10.0.0.1", 17), ("10.0.0.1", 22)}, closed)
+        self.assertTrue(closed - {("10.0.0.1", 17), ("10.0.0.1", 22)} < {("10.0.0.1", port) for port in (19, 20, 21)})
+        (line,) = self.lines
+        for part in ("10.0.0.1 has 8 connections", "--max-connections-per-client is 5", "3 beyond it were closed"):
+            self.assertIn(part, line)
+
+    def test_each_network(self) -> None:
+        """
+        The addresses of one IPv6 network are one client.
+        """
+        self.connections = Connections(50, 5, lambda: self.busy, lambda: self.accepted, self.shut_down, self.now)
+        self.addCleanup(self.connections.close)
+        for number in range(8):
+            self.connect(f"2001:db8::{number}", 1)
+        self.check()
+        self.assertEqual(len(self.accepted), 5)
+
     def test_a_line_a_minute(self) -> None:
         """
         The log names the number of connections, the busiest host and the setting, once a minute.
@@ -141,7 +175,7 @@ class ConnectionsTests(SynchronousTestCase):
                 looked.append(True)
                 return {}
 
-            connections = Connections(20, lambda: self.busy, accepted, self.shut_down)
+            connections = Connections(20, 20, lambda: self.busy, accepted, self.shut_down)
             self.addCleanup(connections.close)
             watching = asyncio.create_task(connections.watch(count, 0.0))
             for _ in range(3):

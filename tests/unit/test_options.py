@@ -195,8 +195,8 @@ class SettingsTests(SynchronousTestCase):
         Each limit on clients has a separate setting; by default one address may make half of all calls.
         """
         flags = ("--max-connections=1", "--max-calls-per-connection=2", "--max-calls=8")
-        self.assertEqual(parse(*flags, MAX_CALLS_PER_CLIENT="3").clients, ClientLimits(1, 2, 3, 8))
-        self.assertEqual(parse(*flags).clients, ClientLimits(1, 2, 4, 8))
+        self.assertEqual(parse(*flags, MAX_CALLS_PER_CLIENT="3").clients, ClientLimits(1, 0, 2, 3, 8))
+        self.assertEqual(parse(*flags).clients, ClientLimits(1, 0, 2, 4, 8))
         self.assertEqual(parse("--max-calls=1").clients.calls_per_client_max, 1)
 
     def test_every_bad_value(self) -> None:

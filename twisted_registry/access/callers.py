@@ -55,6 +55,14 @@ class _KeptCallers:
                 self._kept.move_to_end(credentials)
             return kept
 
+    def contains(self, credentials: Credentials) -> bool:
+        return credentials in self._kept
+
+    def drop(self, credentials: Credentials) -> None:
+        with self._lock:
+            if self._kept.pop(credentials, None) is not None:
+                self._token_bytes -= len(credentials.token)
+
     def keep(self, credentials: Credentials, kept: _Kept) -> None:
         with self._lock:
             if credentials not in self._kept:
@@ -113,20 +121,34 @@ class Callers:
         with self._changes:  # called in any thread
             self.generation += 1
 
-    def known_caller(self, credentials: Credentials) -> Caller | None:
-        """See ``IAccess.known_caller``."""
+    def kept_caller(self, credentials: Credentials) -> Caller | None:
+        """See ``IAccess.kept_caller``."""
         kept = self._kept.find(credentials)
         if kept is not None and kept.generation == self.generation:
             ends_seconds = kept.caller.ends_seconds
             if ends_seconds is None or self._now_seconds() < ends_seconds:
                 return kept.caller
-        may_block = any(concerns(credentials) for concerns in self._concerns)
-        return None if may_block else self.find_caller(credentials)
+        return None
+
+    def known_caller(self, credentials: Credentials) -> Caller | None:
+        """See ``IAccess.known_caller``."""
+        caller = self.kept_caller(credentials)
+        if caller is None and not any(concerns(credentials) for concerns in self._concerns):
+            return self.find_caller(credentials)
+        return caller
+
+    def was_valid(self, credentials: Credentials) -> bool:
+        """See ``IAccess.was_valid``."""
+        return self._kept.contains(credentials)
 
     def find_caller(self, credentials: Credentials) -> Caller:
         """See ``IAccess.find_caller``."""
         generation = self.generation  # a change meanwhile makes the result outdated
-        caller = self._caller(self._identity(credentials))
+        try:
+            caller = self._caller(self._identity(credentials))
+        except NotAuthenticated:
+            self._kept.drop(credentials)
+            raise
         self._kept.keep(credentials, _Kept(caller, generation))
         return caller
 

@@ -20,6 +20,13 @@ _CALL_BYTES = 50_000
 _KEPT_SHARE = 8
 """By default interrupted uploads keep at most this part of the memory for uploads, an eighth."""
 
+_HEALTH_SHARE = 16
+"""There may be this part as many connections and calls for health checks as for everything else."""
+
+_HEALTH_CONNECTIONS_MIN = 16
+_HEALTH_CALLS_MIN = 100
+_HEALTH_CALLS_PER_CONNECTION = 20
+
 _RESERVED_DESCRIPTORS = 96
 """Descriptors for the process itself and for the files of archived versions that are created and read."""
 
@@ -156,6 +163,8 @@ class ClientLimits:
 
     Attributes:
         connections_max: how many connections there may be.
+        connections_per_client_max: how many of them from one address of another machine; 0 becomes half of
+            ``connections_max``.
         calls_per_connection_max: how many calls may run at once on one connection.
         calls_per_client_max: how many calls may run at once from one address; 0 becomes half of ``calls_max``.
         calls_max: how many calls may run at once.
@@ -167,6 +176,14 @@ class ClientLimits:
         "maximum number of connections; further ones are closed, and idle ones too when the limit is near",
         lambda machine: min(_MAX_CONNECTIONS, connections_within(machine.descriptors)),
         f"{_MAX_CONNECTIONS}, or what the limit on descriptors leaves after a reserve for files",
+    )
+    connections_per_client_max: int = setting(
+        "max-connections-per-client",
+        whole(0, _MAX_COUNT),
+        "maximum number of connections from one address of another machine, or from one /64 of IPv6; beyond it, they "
+        "are closed, those without calls and the newest first",
+        0,
+        "half of --max-connections",
     )
     calls_per_connection_max: int = setting(
         "max-calls-per-connection",
@@ -192,7 +209,20 @@ class ClientLimits:
 
     def __attrs_post_init__(self) -> None:
         """
-        Compute the default that depends on another setting.
+        Compute the defaults that depend on another setting.
         """
+        if not self.connections_per_client_max:
+            object.__setattr__(self, "connections_per_client_max", max(1, self.connections_max // 2))
         if not self.calls_per_client_max:
             object.__setattr__(self, "calls_per_client_max", max(1, self.calls_max // 2))
+
+    @property
+    def of_health(self) -> "ClientLimits":
+        """
+        The limits on health checks, which have a separate share of calls and connections.
+        """
+        return ClientLimits(
+            connections_max=max(_HEALTH_CONNECTIONS_MIN, self.connections_max // _HEALTH_SHARE),
+            calls_per_connection_max=min(self.calls_per_connection_max, _HEALTH_CALLS_PER_CONNECTION),
+            calls_max=max(_HEALTH_CALLS_MIN, self.calls_max // _HEALTH_SHARE),
+        )

@@ -98,6 +98,17 @@ class IAccess(Interface):
         "Grows when a credential or a permission changes: what was found out before must be found out again."
     )
 
+    def kept_caller(credentials: Credentials) -> Caller | None:
+        """
+        Return a caller that was found out before, if nothing has changed since.  Does not block.
+
+        Args:
+            credentials: what the client presents.
+
+        Returns:
+            The caller; ``None`` if it must be found out.
+        """
+
     def known_caller(credentials: Credentials) -> Caller | None:
         """
         Return a caller that was found out before, or that can be found out without blocking.
@@ -110,6 +121,14 @@ class IAccess(Interface):
 
         Raises:
             NotAuthenticated: the credentials are not valid.
+        """
+
+    def was_valid(credentials: Credentials) -> bool:
+        """
+        Return whether credentials were valid when they were last checked.  Does not block.
+
+        Args:
+            credentials: what the client presents.
         """
 
     def public_part(token: str) -> str:

@@ -63,6 +63,7 @@ __all__ = [
     "Overloaded",
     "QuotaExceeded",
     "RegistryError",
+    "SignInsThrottled",
     "SizeMismatch",
     "Stalled",
     "StorageFailure",
@@ -394,6 +395,18 @@ class Unavailable(RegistryError):
 
     def __str__(self) -> str:
         return self.reason
+
+
+@define
+class SignInsThrottled(Unavailable):
+    """
+    Too many wrong credentials came from the caller's address, so its own were not checked.
+
+    Attributes:
+        retry_after_seconds: how long to wait before the next try, in seconds.
+    """
+
+    retry_after_seconds: float = 0.0
 
 
 def index_loading(model_id: str, read_count: int, version_count: int) -> Unavailable:

@@ -2,7 +2,7 @@
 The map between the registry's errors and what crosses the wire, both ways.
 
 An error becomes a status code, a text, and trailing metadata: an ``ErrorInfo`` with the error's name and facts.  From
-these a client makes the same error again.  An exceeded quota also has a ``QuotaFailure`` and, if waiting helps, a
+these a client makes the same error again.  An exceeded quota also has a ``QuotaFailure``; if waiting helps, there is a
 ``RetryInfo``.
 
 The key and the message are those of gRPC's richer error model (https://grpc.io/docs/guides/error/#richer-error-model),
@@ -10,7 +10,7 @@ which clients in other languages can read as well.  A client that does not know 
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from attrs import fields
@@ -68,6 +68,7 @@ CODES: dict[type, str] = {
     errors.TooManyOpenFiles: "UNAVAILABLE",
     errors.CommitUncertain: "UNAVAILABLE",
     errors.Unavailable: "UNAVAILABLE",
+    errors.SignInsThrottled: "UNAVAILABLE",
     errors.CorruptModel: "DATA_LOSS",
     errors.CorruptVersion: "DATA_LOSS",
     errors.CorruptAnnotations: "DATA_LOSS",
@@ -124,20 +125,24 @@ def to_metadata(error: errors.RegistryError, code: str, text: str) -> tuple[Meta
     facts = {fact.name: str(getattr(error, fact.name))[:_FACT_MAX_CHARACTERS] for fact in fields(error_type)}
     messages: list[Message] = [ErrorInfo(reason=_reason(error_type), domain=DOMAIN, metadata=facts)]
     if isinstance(error, errors.QuotaExceeded):
-        messages.extend(_quota_details(error))
+        messages.append(_quota_failure(error))
+    if isinstance(error, errors.QuotaExceeded | errors.SignInsThrottled) and error.retry_after_seconds:
+        messages.append(_retry_info(error.retry_after_seconds))
     details = [AnyMessage() for _ in messages]
     for detail, message in zip(details, messages, strict=True):
         detail.Pack(message)
     return ((KEY, Status(code=Code.Value(code), message=text, details=details).SerializeToString()),)
 
 
-def _quota_details(error: errors.QuotaExceeded) -> Iterator[Message]:
+def _quota_failure(error: errors.QuotaExceeded) -> QuotaFailure:
     description = error.reason[:_FACT_MAX_CHARACTERS]
-    yield QuotaFailure(violations=[QuotaFailure.Violation(subject=error.quota, description=description)])
-    if error.retry_after_seconds:
-        retry = RetryInfo()
-        retry.retry_delay.FromNanoseconds(int(error.retry_after_seconds * 10**9))
-        yield retry
+    return QuotaFailure(violations=[QuotaFailure.Violation(subject=error.quota, description=description)])
+
+
+def _retry_info(seconds: float) -> RetryInfo:
+    retry = RetryInfo()
+    retry.retry_delay.FromNanoseconds(int(seconds * 10**9))
+    return retry
 
 
 def from_metadata(metadata: Iterable[Metadatum]) -> errors.RegistryError | None:

@@ -1,13 +1,14 @@
 """
-The limit on connections.
+The limits on connections.
 
 gRPC closes new connections beyond the limit without logging it.  This logs it, and closes idle connections before the
-limit is reached: a client that opens connections and does not use them cannot keep others out for long.
+limit is reached: a client that opens connections and does not use them cannot keep others out for long.  It also limits
+the connections of each client, which gRPC does not.
 """
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -15,7 +16,7 @@ from typing import TypeVar
 
 from twisted.logger import Logger
 
-from twisted_registry.rpc.sockets import Address, address_of, open_descriptors, shut_down
+from twisted_registry.rpc.sockets import Address, address_of, is_loopback, network_of, open_descriptors, shut_down
 
 T = TypeVar("T")
 
@@ -28,12 +29,14 @@ _HEADROOM_SHARE = 16
 
 class Connections:
     """
-    The connections of a server.  Those that carry no call are closed when their number comes near the limit.
+    The connections of a server.  Those that carry no call are closed when their number comes near the limit; of a
+    client that has too many, also those that do.
     """
 
     def __init__(
         self,
         limit: int,
+        client_limit: int,
         busy: Callable[[], Collection[str]],
         accepted: Callable[[], Mapping[Address, int]],
         shut_down: Callable[[Collection[Address]], Collection[Address]] = shut_down,
@@ -42,11 +45,14 @@ class Connections:
         """
 
         Args:
+            limit: the most connections.
+            client_limit: the most connections of one client on another machine.
             busy: returns the peers that have calls under way, as gRPC names them.
             accepted: returns the connected clients, with the number of bytes each has sent.
             shut_down: closes connections, and returns those that existed.
         """
         self._limit = limit
+        self._client_limit = client_limit
         self._headroom = max(1, limit // _HEADROOM_SHARE)
         self._busy = busy
         self._accepted = accepted
@@ -55,8 +61,11 @@ class Connections:
         # Inspecting thousands takes a tenth of a second, in which calls would wait.
         self._executor = ThreadPoolExecutor(1, "connections")
         self._idle: set[Address] = set()
-        self._closed = 0
-        self._logged_seconds: float | None = None
+        self._ages: dict[Address, int] = {}
+        """The number of the check that saw each connection first."""
+        self._checks = 0
+        self._closed: Counter[str] = Counter()
+        self._logged_seconds: dict[str, float] = {}
 
     async def watch(
         self, open_descriptors: Callable[[], int] = open_descriptors, check_seconds: float = _CHECK_SECONDS
@@ -64,10 +73,11 @@ class Connections:
         """
         Check periodically, until cancelled.
         """
+        fewest = min(self._limit - self._headroom, self._client_limit + 1)
         while True:
             await asyncio.sleep(check_seconds)
             # Counting descriptors is cheap, and there are at least as many as connections.
-            if open_descriptors() >= self._limit - self._headroom:
+            if open_descriptors() >= fewest:
                 try:
                     await self.check()
                 except Exception:  # the next check may succeed
@@ -87,24 +97,62 @@ class Connections:
 
     async def check(self) -> None:
         """
-        Close idle connections if their number is near the limit.
+        Close connections of clients that have too many, and idle ones if their number is near the limit.
         """
         accepted = await self._run(self._accepted)
         busy = {address_of(peer) for peer in self._busy()}
+        self._checks += 1
+        self._ages = {address: self._ages.get(address, self._checks) for address in accepted}
         # A new connection has had no time for a call.
         idle, self._idle = accepted.keys() & self._idle - busy, accepted.keys() - busy
-        surplus = len(accepted) - (self._limit - self._headroom)
+        beyond = await self._close_beyond_client_limit(accepted, busy)
+        surplus = len(accepted) - len(beyond) - (self._limit - self._headroom)
         if surplus < 0:
             return
-        to_close = self._by_usefulness(idle, accepted)[: surplus + self._headroom]
+        to_close = self._by_usefulness(idle - beyond, accepted)[: surplus + self._headroom]
         if to_close:
-            self._closed += len(await self._run(partial(self._shut_down, frozenset(to_close))))
+            self._closed["idle"] += len(await self._run(partial(self._shut_down, frozenset(to_close))))
         self._log(accepted)
 
     async def _run(self, function: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, function)
 
-    def _by_usefulness(self, idle: set[Address], accepted: Mapping[Address, int]) -> list[Address]:
+    # The limit for each client
+
+    async def _close_beyond_client_limit(
+        self, accepted: Mapping[Address, int], busy: Collection[Address | None]
+    ) -> frozenset[Address]:
+        """
+        Close the connections of clients beyond their limit: those without calls first, and of these the newest.
+        """
+        clients: dict[str, list[Address]] = defaultdict(list)
+        for address in accepted:
+            if not is_loopback(address[0]):  # a proxy on this machine stands for many clients
+                clients[network_of(address[0])].append(address)
+        to_close: set[Address] = set()
+        for addresses in clients.values():
+            if len(addresses) > self._client_limit:
+                addresses.sort(key=lambda address: (address in busy, -self._ages[address]))
+                to_close.update(addresses[: len(addresses) - self._client_limit])
+        if not to_close:
+            return frozenset()
+        closed = frozenset(await self._run(partial(self._shut_down, frozenset(to_close))))
+        self._closed["client"] += len(closed)
+        client, most = max(((name, len(addresses)) for name, addresses in clients.items()), key=lambda each: each[1])
+        if self._is_due("client"):
+            _log.warn(
+                "{client} has {most} connections; --max-connections-per-client is {limit}: {closed} beyond it were "
+                "closed, those without calls and the newest first",
+                client=client,
+                most=most,
+                limit=self._client_limit,
+                closed=self._closed.pop("client", 0),
+            )
+        return closed
+
+    # The limit for all
+
+    def _by_usefulness(self, idle: Collection[Address], accepted: Mapping[Address, int]) -> list[Address]:
         """
         Order connections: those of the hosts with the most connections first, and of these those that have sent least.
         """
@@ -112,8 +160,7 @@ class Connections:
         return sorted(idle, key=lambda address: (-by_host[address[0]], accepted[address]))
 
     def _log(self, accepted: Collection[Address]) -> None:
-        now = self._now_seconds()
-        if self._logged_seconds is not None and now < self._logged_seconds + _LOG_SECONDS:
+        if not self._is_due("idle"):
             return
         ((host, most),) = Counter(host for host, _ in accepted).most_common(1)
         _log.warn(
@@ -123,6 +170,12 @@ class Connections:
             most=most,
             host=host,
             limit=self._limit,
-            closed=self._closed,
+            closed=self._closed.pop("idle", 0),
         )
-        self._logged_seconds, self._closed = now, 0
+
+    def _is_due(self, kind: str) -> bool:
+        now = self._now_seconds()
+        if now < self._logged_seconds.get(kind, now - _LOG_SECONDS) + _LOG_SECONDS:
+            return False
+        self._logged_seconds[kind] = now
+        return True

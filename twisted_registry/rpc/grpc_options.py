@@ -50,26 +50,26 @@ _FIXED: list[tuple[str, Any]] = [
 
 
 def server_options(
-    clients: ClientLimits, keepalive_seconds: float, addresses: int, most_connection_seconds: float | None = None
+    clients: ClientLimits, keepalive_seconds: float, listeners: int, most_connection_seconds: float | None = None
 ) -> list[tuple[str, Any]]:
     """
     Return the options of a server.
 
     Args:
         keepalive_seconds: the time without a sign of a client after which gRPC pings it.
-        addresses: the number of addresses to listen on.
+        listeners: the number of addresses and ports to listen on.
         most_connection_seconds: the time after which a client is asked to open another connection; ``None`` for never.
     """
-    options = [*_FIXED, *_bounds(clients, addresses), *_keepalive(keepalive_seconds)]
+    options = [*_FIXED, *_bounds(clients, listeners), *_keepalive(keepalive_seconds)]
     if most_connection_seconds is not None:
         options.append(("grpc.max_connection_age_ms", round(most_connection_seconds * 1000)))
     return options
 
 
-def _bounds(clients: ClientLimits, addresses: int) -> list[tuple[str, Any]]:
+def _bounds(clients: ClientLimits, listeners: int) -> list[tuple[str, Any]]:
     return [
-        # gRPC counts connections for each address.
-        ("grpc.max_allowed_incoming_connections", max(1, clients.connections_max // addresses)),
+        # gRPC counts connections for each listener.
+        ("grpc.max_allowed_incoming_connections", max(1, clients.connections_max // listeners)),
         ("grpc.max_concurrent_streams", clients.calls_per_connection_max),
         # In grpcio 1.67 it counts calls that have ended, and refuses those of clients that keep to the limit.
         ("grpc.http.overload_protection", 0),

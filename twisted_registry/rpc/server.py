@@ -31,15 +31,17 @@ from twisted_registry.domain.access import Caller
 from twisted_registry.domain.errors import CannotStart
 from twisted_registry.rpc.bridge import AsyncioRuntime
 from twisted_registry.rpc.budgets import ReplyBudget, UploadBudget
-from twisted_registry.rpc.chain import ArchiveIdentityCheck, generic_handler, interceptors
+from twisted_registry.rpc.chain import ArchiveIdentityCheck, Interceptor, generic_handler, interceptors
 from twisted_registry.rpc.connections import Connections
 from twisted_registry.rpc.endpoint import addresses_of
 from twisted_registry.rpc.grpc_options import server_options
+from twisted_registry.rpc.hang_up import HangUp
 from twisted_registry.rpc.interceptors.audit import Audit
 from twisted_registry.rpc.interceptors.authentication import Authentication
 from twisted_registry.rpc.interceptors.call_tracker import CallTracker
 from twisted_registry.rpc.interceptors.idle_timeout import IdleTimeout
 from twisted_registry.rpc.interceptors.quotas import QuotaChecks
+from twisted_registry.rpc.interceptors.refusals import Refusals
 from twisted_registry.rpc.methods import Service
 from twisted_registry.rpc.services.cogment.methods import cogment_service
 from twisted_registry.rpc.services.health import Health
@@ -157,8 +159,9 @@ class RpcServer:
     @property
     def _listeners(self) -> int:
         # gRPC counts connections for each.
-        ports = 0 if self._unix_settings.is_alone else len(self._addresses)
-        return ports + (self._unix_settings.path is not None)
+        has_client_port = self._tls is not None and self._tls.client_port is not None
+        ports = (not self._unix_settings.is_alone) + has_client_port
+        return ports * len(self._addresses) + (self._unix_settings.path is not None)
 
     def serve(self, serving: Callable[[], None]) -> None:
         """
@@ -232,8 +235,14 @@ class RpcServer:
         self._kept_uploads = KeptUploads(self._queries.runtime, kept_limits, time.time)
         self._health = Health()
         self._tracker = tracker = CallTracker(self._clients, self._disconnect)
+        # Strangers may make these calls, so they must not take the place of others.
+        self._health_tracker = CallTracker(self._clients.of_health, self._disconnect)
         self._connections = connections = Connections(
-            self._clients.connections_max, lambda: tracker.busy_peers, self._accepted, self._shut_down
+            self._clients.connections_max,
+            self._clients.connections_per_client_max,
+            lambda: tracker.busy_peers,
+            self._accepted,
+            self._shut_down,
         )
         self._authentication = self._make_authentication()
         self._audit = None if self._audit_log is None else Audit(self._audit_log, self._access)
@@ -292,7 +301,8 @@ class RpcServer:
         self._feed.close()
         await self._tracker.serving.drain(self._grace_seconds)
         self._health.end_watches()
-        await self._tracker.standing.drain(_FLUSH_SECONDS)
+        for tracker in (self._tracker, self._health_tracker):
+            await tracker.standing.drain(_FLUSH_SECONDS)
         if self._audit is not None:
             await self._audit.finish()
 
@@ -306,46 +316,64 @@ class RpcServer:
         certificate_of = None
         if self._tls is not None and self._tls.asks_clients:
             certificate_of = client_certificate(self._certificate_end)
-        return Authentication(self._access, run, is_encrypted=self._tls is not None, certificate_of=certificate_of)
+        hang_up = HangUp(lambda: authentication.busy_peers, self._disconnect)
+        authentication = Authentication(
+            self._access,
+            run,
+            is_encrypted=self._tls is not None,
+            certificate_of=certificate_of,
+            refusals=Refusals(hang_up=hang_up),
+        )
+        return authentication
 
     def _make_health_server(self) -> grpc.aio.Server | None:
         if self._network.health_port is None:
             return None
-        return self._server_of([self._health.service], None, None)
+        server = self._new_server(self._clients.of_health, len(self._addresses))
+        self._add_health(server)
+        return server
 
     def _make_server(self) -> grpc.aio.Server:
-        services = [*self._registry_services(), self._health.service, *self._further_services]
+        services = [*self._registry_services(), *self._further_services]
         if self._network.reflection:
-            services.append(reflection_service(services))
-        return self._server_of(services, self._authentication, self._audit)
-
-    def _server_of(
-        self, services: Sequence[Service], authentication: Authentication | None, audit: Audit | None
-    ) -> grpc.aio.Server:
-        tracker = self._tracker
-        timeout = IdleTimeout(self._limits.upload_idle_seconds, tracker.begin_wait, tracker.end_wait)
-        quotas = None if self._quotas is None else QuotaChecks(self._quotas)
+            services.append(reflection_service([*services, self._health.service]))
+        server = self._new_server(self._clients, self._listeners)
         chain = interceptors(
-            tracker,
+            self._tracker,
             ArchiveIdentityCheck(self._archive_status),
-            timeout,
+            self._idle_timeout(self._tracker),
             self._access_log,
-            authentication,
-            quotas,
-            audit,
+            self._authentication,
+            None if self._quotas is None else QuotaChecks(self._quotas),
+            self._audit,
         )
-        if self._unix is not None:
-            chain = [self._unix.intercept, *chain]
-        server = grpc.aio.server(
+        self._add(server, services, chain)
+        self._add_health(server)
+        return server
+
+    def _new_server(self, clients: ClientLimits, listeners: int) -> grpc.aio.Server:
+        return grpc.aio.server(
             options=server_options(
-                self._clients,
+                clients,
                 self._limits.keepalive_seconds,
-                self._listeners,
+                listeners,
                 None if self._tls is None else MOST_CONNECTION_SECONDS,
             )
         )
+
+    def _add_health(self, server: grpc.aio.Server) -> None:
+        tracker = self._health_tracker
+        identity = ArchiveIdentityCheck(self._archive_status)
+        chain = interceptors(tracker, identity, self._idle_timeout(tracker), self._access_log)
+        self._add(server, [self._health.service], chain)
+
+    def _add(self, server: grpc.aio.Server, services: Sequence[Service], chain: Sequence[Interceptor]) -> None:
+        if self._unix is not None:
+            chain = [self._unix.intercept, *chain]
         server.add_generic_rpc_handlers([generic_handler(service, chain) for service in services])
-        return server
+
+    def _idle_timeout(self, tracker: CallTracker) -> IdleTimeout:
+        return IdleTimeout(self._limits.upload_idle_seconds, tracker.begin_wait, tracker.end_wait)
 
     def _registry_services(self) -> Sequence[Service]:
         limits, chunk_bytes = self._limits, self._network.chunk_size_bytes
@@ -366,7 +394,7 @@ class RpcServer:
             self._archive_status,
             time.monotonic(),
             self._subscriptions.__len__,
-            self._tracker.__len__,
+            lambda: len(self._tracker) + len(self._health_tracker),
             self._connections.count,
         )
 

@@ -12,6 +12,8 @@ import struct
 import sys
 from collections.abc import Collection, Iterator
 from contextlib import suppress
+from functools import lru_cache
+from ipaddress import IPv6Address, ip_address
 from urllib.parse import unquote
 
 from twisted.logger import Logger
@@ -22,6 +24,12 @@ _OPEN_DESCRIPTORS = "/dev/fd"
 
 _MAPPED = "::ffff:"
 """The prefix of an IPv4 address on a socket that listens for both families; gRPC writes the address without it."""
+
+_PEERS_MAX = 1024
+"""The peers whose addresses are kept, parsed: some make thousands of calls."""
+
+_HOST_BITS = 64
+"""The bits of an IPv6 address that a client chooses."""
 
 _INTERNET = (socket.AF_INET, socket.AF_INET6)
 
@@ -47,6 +55,48 @@ def address_of(peer: str) -> Address | None:
     if family not in ("ipv4", "ipv6") or not port.isdecimal():
         return None
     return _bare(host.strip("[]")), int(port)
+
+
+@lru_cache(_PEERS_MAX)
+def is_this_machine(peer: str) -> bool:
+    """
+    Return whether a peer, as gRPC names it, connects from this machine.
+    """
+    address = address_of(peer)
+    return is_loopback(peer if address is None else address[0])
+
+
+def is_loopback(host: str) -> bool:
+    """
+    Return whether a host is this machine: an address of its loopback interface, or a Unix socket.
+    """
+    if host.startswith(("127.", "unix")) or host == "::1":
+        return True
+    with suppress(ValueError):
+        return ip_address(host).is_loopback
+    return False
+
+
+@lru_cache(_PEERS_MAX)
+def client_of(peer: str) -> str:
+    """
+    Return the address by which a peer, as gRPC names it, is counted with others of one client: without the port, see
+    ``network_of``.
+    """
+    address = address_of(peer)
+    return peer if address is None else network_of(address[0])
+
+
+def network_of(host: str) -> str:
+    """
+    Return the address of a client for limits: of IPv6 the network of 64 bits, since one client may use all of it.
+    """
+    if ":" not in host:
+        return host
+    try:
+        return f"{IPv6Address(int(IPv6Address(host)) >> _HOST_BITS << _HOST_BITS)}/{128 - _HOST_BITS}"
+    except ValueError:
+        return host
 
 
 def disconnect(peers: Collection[str]) -> set[str]:

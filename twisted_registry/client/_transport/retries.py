@@ -19,6 +19,7 @@ from twisted_registry.client.errors import (
     Overloaded,
     ProxyUnavailable,
     QuotaExceeded,
+    SignInsThrottled,
     StorageUnavailable,
     TlsFailed,
     Unavailable,
@@ -163,7 +164,7 @@ def had_no_effect(error: BaseException) -> bool:
     """
     if isinstance(error, ProxyUnavailable):
         return error.http_status == TOO_MANY_REQUESTS
-    return isinstance(error, Unreachable | Overloaded | QuotaExceeded | StorageUnavailable)
+    return isinstance(error, Unreachable | Overloaded | QuotaExceeded | SignInsThrottled | StorageUnavailable)
 
 
 def is_safe_to_retry(error: BaseException) -> bool:

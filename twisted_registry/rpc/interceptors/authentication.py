@@ -3,30 +3,36 @@ The interceptor that finds out who makes a call, and ends calls whose caller may
 """
 
 import asyncio
-import math
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from ipaddress import ip_address
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 from twisted.logger import Logger
 
 from twisted_registry.contracts.access import IAccess
 from twisted_registry.domain.access import Action, Caller, Credentials
-from twisted_registry.domain.errors import NotAuthenticated, NotPermitted, RegistryError, Unavailable
+from twisted_registry.domain.errors import (
+    NotAuthenticated,
+    NotPermitted,
+    RegistryError,
+    SignInsThrottled,
+    Unavailable,
+)
 from twisted_registry.protocol.limits import TOKEN_MAX_BYTES
 from twisted_registry.rpc.call import CallContext
 from twisted_registry.rpc.interceptors.authorization import check
+from twisted_registry.rpc.interceptors.refusals import Refusals
 from twisted_registry.rpc.methods import Handler, Method
-from twisted_registry.rpc.sockets import address_of
+from twisted_registry.rpc.sockets import is_this_machine
 
 _log = Logger()
 
 _AUTHORIZATION_KEY = "authorization"
 _SCHEME = "bearer "
 _SWEEP_SECONDS = 1.0
-_LOG_SECONDS = 60.0
+
+_CHECKS_AT_ONCE = 16
+"""The most credentials that are checked at once: so many may pass before the first of a flood is found to be wrong."""
 
 Run = Callable[[Callable[[], Caller]], Awaitable[Caller]]
 """A function that runs one that may block in another thread."""
@@ -58,18 +64,6 @@ def token_in(call: CallContext) -> str:
     return token
 
 
-def is_this_machine(peer: str) -> bool:
-    """
-    Return whether a peer, as gRPC names it, connects from this machine.
-    """
-    address = address_of(peer)
-    if address is None:
-        return peer.startswith("unix")
-    with suppress(ValueError):
-        return ip_address(address[0]).is_loopback
-    return False
-
-
 class Authentication:
     """
     The interceptor that finds out who makes a call.  Callers that have no permission at all are refused.
@@ -86,6 +80,7 @@ class Authentication:
         is_encrypted: bool,
         certificate_of: Callable[[CallContext], tuple[tuple[str, ...], float | None]] | None = None,
         now_seconds: Callable[[], float] = time.time,
+        refusals: Refusals | None = None,
     ) -> None:
         """
 
@@ -95,6 +90,7 @@ class Authentication:
             certificate_of: returns the names in the verified client certificate of a call's connection, and when it
                 ends; ``None`` if no client has one.
             now_seconds: returns the time in seconds since the Unix epoch.
+            refusals: counts and limits what is refused; ``None`` for the usual limits.
         """
         self._access = access
         self._run = run
@@ -102,7 +98,8 @@ class Authentication:
         self._certificate_of = certificate_of
         self._now_seconds = now_seconds
         self._running: dict[asyncio.Task[Any], CallContext] = {}
-        self._refusals = RefusalLog()
+        self._refusals = Refusals() if refusals is None else refusals
+        self._checks = asyncio.Semaphore(_CHECKS_AT_ONCE)
 
     def intercept(self, method: Method, handler: Handler) -> Handler:
         """
@@ -113,13 +110,15 @@ class Authentication:
         access = self._access
 
         async def handle(request: Any, call: CallContext) -> Any:
+            if self._refusals.is_closed(call.peer):
+                raise asyncio.CancelledError  # nobody waits for an answer
             call.generation = access.generation
             try:
                 credentials = call.credentials = self._credentials(call)
-                caller = access.known_caller(credentials)
-                call.caller = await self._find(credentials) if caller is None else _with_permissions(caller)
-            except (NotAuthenticated, NotPermitted) as error:
-                self._refusals.refused(call.peer, error)
+                caller = access.kept_caller(credentials)
+                call.caller = await self._sign_in(call) if caller is None else _with_permissions(caller)
+            except (NotAuthenticated, NotPermitted, SignInsThrottled) as error:
+                self._refusals.refused(call.peer, call.credentials, error)
                 raise
             task = asyncio.current_task()
             assert task is not None, "a call runs in a task"
@@ -146,6 +145,15 @@ class Authentication:
         certificate = ((), None) if self._certificate_of is None else self._certificate_of(call)
         return Credentials(token, *certificate, unix_user=call.unix_user)
 
+    async def _sign_in(self, call: CallContext) -> Caller:
+        credentials = call.credentials
+        assert credentials is not None, "they are read first"
+        if not credentials.token or self._access.was_valid(credentials):
+            return await self._caller(credentials)
+        async with self._checks:
+            self._refusals.throttle.admit(call.peer)
+            return await self._caller(credentials)
+
     async def _caller(self, credentials: Credentials) -> Caller:
         caller = self._access.known_caller(credentials)
         return await self._find(credentials) if caller is None else _with_permissions(caller)
@@ -162,6 +170,13 @@ class Authentication:
         while True:
             await asyncio.sleep(sweep_seconds)
             await self.sweep()
+
+    @property
+    def busy_peers(self) -> Collection[str]:
+        """
+        The connections with calls of callers that were accepted.
+        """
+        return {call.peer for call in self._running.values()}
 
     async def sweep(self) -> None:
         """
@@ -226,54 +241,3 @@ def _with_permissions(caller: Caller) -> Caller:
             raise NotAuthenticated("this registry must know who calls; send a token or a client certificate")
         raise NotPermitted(f"{caller.identity} has no permission at all; give it a role")
     return caller
-
-
-class RefusalLog:
-    """
-    The log of refused callers: a line at once, then at most one a minute, so that a flood of them is not one of lines.
-    """
-
-    def __init__(self, now_seconds: Callable[[], float] = time.monotonic) -> None:
-        """
-
-        Args:
-            now_seconds: returns the time in seconds.
-        """
-        self._now_seconds = now_seconds
-        self._next_seconds = {"refused": -math.inf, "exposed": -math.inf}
-        self._count = 0
-
-    def refused(self, peer: str, error: RegistryError) -> None:
-        """
-        Record that a caller was refused.
-        """
-        self._count += 1
-        if self._is_due("refused"):
-            _log.warn(
-                "{count} calls were refused because of their credentials; the last one came from {peer}: {error}",
-                count=self._count,
-                peer=peer,
-                error=error,
-            )
-            self._count = 0
-
-    def exposed(self, peer: str, token_id: str) -> None:
-        """
-        Record that a token crossed a network unencrypted.
-
-        Args:
-            token_id: the public part of the token; empty if it has none.
-        """
-        if self._is_due("exposed"):
-            _log.warn(
-                "{peer} sent the token {token_id} unencrypted from another machine; revoke it: others may know it",
-                peer=peer,
-                token_id=token_id or "of an unknown kind",
-            )
-
-    def _is_due(self, kind: str) -> bool:
-        now = self._now_seconds()
-        if now < self._next_seconds[kind]:
-            return False
-        self._next_seconds[kind] = now + _LOG_SECONDS
-        return True
