@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.support.audit import FakeLog
 from tests.support.calls import METHOD, FakeContext, call_on
 from twisted_registry.domain.access import Action
-from twisted_registry.domain.errors import NotPermitted, StorageFailure, UnknownModel
+from twisted_registry.domain.errors import NotPermitted, SignInsThrottled, StorageFailure, UnknownModel
 from twisted_registry.domain.models import VersionInfo
 from twisted_registry.rpc.bridge import AsyncioRuntime
 from twisted_registry.rpc.call import CallContext
@@ -192,6 +192,14 @@ class ResultTests(AuditCase):
             self.fail_call(error)
         expected = ["NOT_FOUND", "UNAVAILABLE", "PERMISSION_DENIED", "INTERNAL"]
         self.assertEqual([result for result, _ in self.results()], expected)
+
+    def test_throttled(self) -> None:
+        """
+        Calls whose credentials were not checked are refusals, whose lines are limited.
+        """
+        for _ in range(30):
+            self.fail_call(SignInsThrottled("wait", 6.0))
+        self.assertEqual(self.results(), [("UNAVAILABLE", None)] * 10)
 
     def test_required(self) -> None:
         """

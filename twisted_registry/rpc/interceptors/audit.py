@@ -20,6 +20,7 @@ from twisted_registry.domain.errors import (
     NotPermitted,
     QuotaExceeded,
     RegistryError,
+    SignInsThrottled,
 )
 from twisted_registry.domain.models import VersionInfo
 from twisted_registry.protocol import error_map
@@ -47,7 +48,7 @@ _UNCHANGED = frozenset(
 )
 """The results of calls that have changed nothing."""
 
-_REFUSED = (NotAuthenticated, NotPermitted, QuotaExceeded)
+_REFUSED = (NotAuthenticated, NotPermitted, QuotaExceeded, SignInsThrottled)
 _NEVER_UNRECORDED = frozenset({Action.DELETE, Action.ALIAS, Action.ADMIN})
 """The actions that are refused while they cannot be recorded."""
 
@@ -114,7 +115,7 @@ class Audit:
         result = result_of(error, call)
         if call.work is not None and not call.work.done():
             self._record_later(call, began, result, call.work)
-        elif (result in _UNCHANGED and "version_count" not in call.facts) or (result == "CANCELLED" and not call.facts):
+        elif _is_refusal(call, result, error):
             if self._refusals.may_write(call.peer):
                 self._log.append(self._entry(call, result, began, error))
         elif result == "CANCELLED":
@@ -231,6 +232,15 @@ class Audit:
                 return
             if token_id:
                 entry["refused_token_id"] = token_id
+
+
+def _is_refusal(call: CallContext, result: str, error: BaseException) -> bool:
+    """
+    Return whether a call that failed has certainly changed nothing.
+    """
+    if isinstance(error, _REFUSED):
+        return True
+    return (result in _UNCHANGED and "version_count" not in call.facts) or (result == "CANCELLED" and not call.facts)
 
 
 def result_of(error: BaseException, call: CallContext) -> str:
