@@ -28,15 +28,18 @@ class PageTests(AccessTestCase):
         super().setUp()
         self.tokens.unlink()
         found = blocks(PAGE)
-        self.assertEqual([block.language for block in found], ["sh", "sh", "python", "sh", "toml"])
-        self.start_text, self.shell, self.python, self.token_text, self.policy = (block.text for block in found)
+        self.assertEqual([block.language for block in found], ["sh", "sh", "python", "sh", "toml", "sh"])
+        self.start_text, self.shell, self.python, self.token_text, self.policy, self.rotation = (
+            block.text for block in found
+        )
 
     def run_lines(self, text: str) -> str:
         """
         Run a block in a shell that stops at the first error, and return what it prints.
         """
         path = f"{os.path.dirname(TWISTED_REGISTRY)}:{os.environ['PATH']}"
-        done = run_shell(self.directory, f"set -eu\n{text}", {"PATH": path})
+        environment = {"PATH": path, "XDG_CONFIG_HOME": str(self.directory / "config")}
+        done = run_shell(self.directory, f"set -eu\n{text}", environment)
         self.assertEqual(done.returncode, 0, done.stdout)
         return done.stdout
 
@@ -51,7 +54,9 @@ class PageTests(AccessTestCase):
         self.addCleanup(daemon.kill)
         daemon.start()
         address = f"localhost:{daemon.port}"
-        self.assertEqual(self.run_lines(self.shell.replace("localhost:9000", address)), "walker\tteam=blue\n" * 2)
+        kept, *listed = self.run_lines(self.shell.replace("localhost:9000", address)).splitlines()
+        self.assertIn("accepts the token", kept)
+        self.assertEqual(listed, ["walker\tteam=blue"] * 2)
         program = self.python.replace("localhost:9000", address)
         called = f"{program}\nprint([model.model_id for model in client.models()])\n"
         done = run_program(self.directory, called.replace("import Client,", "import BlockingClient as Client,"))
