@@ -9,6 +9,7 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from tests.support.client import DEADLINE_SECONDS
 from tests.support.registry_case import RegistryTestCase
+from twisted_registry.protocol.messages import api
 
 
 class AccessLogTests(RegistryTestCase):
@@ -30,6 +31,18 @@ class AccessLogTests(RegistryTestCase):
         self.assertRegex(
             line, r"/grpc\.health\.v1\.Health/Check from ipv[46]:.*: OK after \d+\.\d ms, request check-1$"
         )
+
+    def test_clients_get_the_ids(self) -> None:
+        """
+        A client that chose no id gets that of its call, with the trailing metadata that the call has anyway.
+        """
+        self.client.save_model("m")
+        self.client.create("m", b"data")
+        call = self.client.call("RetrieveVersionData", api.RetrieveVersionDataRequest(model_id="m", version_number=1))
+        self.assertEqual(len(list(call)), 1)
+        trailing = dict(call.trailing_metadata())
+        self.assertLessEqual({"x-request-id", "twisted-registry-checksum"}, trailing.keys())
+        self.wait_until_logged(f"request {trailing['x-request-id']}")
 
 
 class NoAccessLogTests(RegistryTestCase):

@@ -5,7 +5,7 @@ Tests for ``twisted_registry.rpc.call``.
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.calls import FakeContext, call_on
-from twisted_registry.rpc.call import request_id_in
+from twisted_registry.protocol.call_metadata import request_id_in
 
 
 class RequestIdTests(SynchronousTestCase):

@@ -5,6 +5,7 @@ Tests of the errors for statuses, and of errors in other processes.
 import copy
 import inspect
 import pickle
+import traceback
 from typing import Any
 
 import grpc
@@ -13,6 +14,7 @@ from attrs import fields
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.unit.test_errors_interceptor import EXAMPLES
+from twisted_registry.cli.advice import explain
 from twisted_registry.client import errors
 from twisted_registry.client._transport.status import error_of
 from twisted_registry.domain import errors as domain_errors
@@ -148,6 +150,21 @@ class ErrorTests(SynchronousTestCase):
         for cause, said in cases.items():
             text = f"failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1: {cause}"
             self.assertIn(said, str(error_of(failed(CODE.UNAVAILABLE, text), "host:1", "m", None)))
+
+    def test_request_id(self) -> None:
+        """
+        An error has the id by which the server's logs name its call, also in its traceback.
+        """
+        for details in ((), details_of(errors.NotPermitted("no"), CODE.PERMISSION_DENIED, "no")):
+            refused = failed(CODE.PERMISSION_DENIED, "no", ("x-request-id", "r-1"), *details)
+            arrived = error_of(refused, "host:1", "m", 1)
+            self.assertIsInstance(arrived, errors.NotPermitted)
+            self.assertEqual(arrived.request_id, "r-1")
+            self.assertIn("request r-1", "".join(traceback.format_exception(arrived)))
+            self.assertIn("(request r-1)", explain(arrived))
+        for hostile in ("a\nb", "x" * 65, ""):
+            arrived = error_of(failed(CODE.PERMISSION_DENIED, "no", ("x-request-id", hostile)), "host:1", "m", 1)
+            self.assertEqual((arrived.request_id, explain(arrived)), ("", str(arrived)))
 
     def test_one_module_exports_every_error(self) -> None:
         """

@@ -166,7 +166,7 @@ class EndFailedCallsTests(SynchronousTestCase):
         """
         self.assertIsInstance(self.end(errors.UnknownModel("m")), Aborted)
         self.assertEqual(self.context.aborts, [(grpc.StatusCode.NOT_FOUND, str(errors.UnknownModel("m")))])
-        self.assertEqual([key for key, _ in self.context.trailing], ["grpc-status-details-bin"])
+        self.assertEqual([key for key, _ in self.context.trailing], ["x-request-id", "grpc-status-details-bin"])
 
     def test_client_that_left(self) -> None:
         """

@@ -14,6 +14,9 @@ from twisted_registry.client import errors
 from twisted_registry.domain.errors import REWRITE_MODEL
 from twisted_registry.domain.references import Reference
 
+_IN_LOGS = (errors.IncidentReported, errors.NotAuthenticated, errors.NotPermitted, errors.QuotaExceeded)
+"""Errors whose cause an operator finds in the logs of the server, by the request's id."""
+
 _QUERY_OPTIONS = {"filter": "--filter", "order_by": "--sort"}
 
 
@@ -23,7 +26,8 @@ def explain(error: errors.RegistryError) -> str:
     """
     # Only the exact type is looked up, because a subclass has another text.
     describe = _DESCRIPTIONS.get(type(error))
-    return str(error) if describe is None else describe(error)
+    text = str(error) if describe is None else describe(error)
+    return f"{text} (request {error.request_id})" if isinstance(error, _IN_LOGS) and error.request_id else text
 
 
 def _unknown_model(error: errors.UnknownModel) -> str:

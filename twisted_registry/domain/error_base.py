@@ -27,7 +27,12 @@ class RegistryError(Exception):
 
     Data loaders such as PyTorch's raise a worker's error again with a single argument: a text that contains the
     worker's traceback.  The text of such an error is this argument.
+
+    Attributes:
+        request_id: the id by which the server's logs name the call that failed; empty for an error without a call.
     """
+
+    request_id: str = ""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

@@ -6,6 +6,8 @@ The entries of a call's metadata that extend the wire API.  Clients and servers 
 - The highest version number of the call's model that the client has seen.
 - The idempotency key of a creation: a client that did not get the answer repeats the creation with the same key, and
   gets the version that the first attempt created.
+- The id of a request: a client may send one, and each error has it in the trailing metadata, because the server's logs
+  name the call by it.
 - The checksum of a version's data, as trailing metadata of the call that transfers it, so that a client can check the
   data without another call.  It is one entry of several words, because each entry costs every call some microseconds::
 
@@ -38,6 +40,10 @@ keys.
 """
 
 CHECKSUM_KEY = "twisted-registry-checksum"
+
+REQUEST_ID_KEY = "x-request-id"
+
+_REQUEST_ID_MAX_CHARACTERS = 64
 
 _ID = re.compile(r"[0-9A-Za-z-]{1,64}", re.ASCII)
 _NUMBER = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
@@ -108,3 +114,14 @@ def checksum_in(metadata: Metadata) -> Checksum | None:
                 case [size_text, sha256, *rest] if _SIZE.fullmatch(size_text):
                     return Checksum(int(size_text), sha256, "".join(rest))
     return None
+
+
+def request_id_in(metadata: Metadata | None) -> str:
+    """
+    Return the id of a request; empty if there is none, or one that does not belong in a log line.
+    """
+    for key, value in metadata or ():
+        if key == REQUEST_ID_KEY and isinstance(value, str):
+            is_loggable = value.isascii() and value.isprintable() and len(value) <= _REQUEST_ID_MAX_CHARACTERS
+            return value if is_loggable else ""
+    return ""

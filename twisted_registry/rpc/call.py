@@ -13,12 +13,8 @@ import grpc.aio
 
 from twisted_registry.contracts.quotas import IMeter
 from twisted_registry.domain.access import Action, Caller, Credentials, Need, Scope, UnixUser
-from twisted_registry.protocol.call_metadata import seen_in
+from twisted_registry.protocol.call_metadata import request_id_in, seen_in
 from twisted_registry.rpc.methods import Method
-
-REQUEST_ID_KEY = "x-request-id"
-
-_REQUEST_ID_MAX_CHARACTERS = 64
 
 Metadatum = tuple[str, str | bytes]
 
@@ -61,6 +57,7 @@ class CallContext:
         "_context",
         "_metadata",
         "_request_id",
+        "_trailing",
         "caller",
         "code",
         "credentials",
@@ -88,6 +85,7 @@ class CallContext:
         self._context = context
         self._metadata: Sequence[Metadatum] | None = None
         self._request_id = ""
+        self._trailing: Sequence[Metadatum] = ()
         self.method = method
         self.peer: str = context.peer()
         self.unix_user: UnixUser | None = None
@@ -183,9 +181,10 @@ class CallContext:
 
     def set_trailing_metadata(self, metadata: Sequence[Metadatum]) -> None:
         """
-        Set the metadata that are sent with the call's status.
+        Set metadata that are sent with the call's status, in addition to those that were set before.
         """
-        self._context.set_trailing_metadata(metadata)
+        self._trailing = (*self._trailing, *metadata)
+        self._context.set_trailing_metadata(self._trailing)
 
     def add_done_callback(self, callback: Callable[[Any], None]) -> None:
         """
@@ -207,14 +206,3 @@ class CallContext:
 
 COMMITTING_CALL: "ContextVar[CallContext | None]" = ContextVar("committing_call", default=None)
 """The call whose ``work`` is what is started in its context; ``None`` if nobody must know."""
-
-
-def request_id_in(metadata: Iterable[Metadatum]) -> str:
-    """
-    Return the request id that a client sent; empty if it sent none, or one that does not belong in a log line.
-    """
-    for key, value in metadata:
-        if key == REQUEST_ID_KEY and isinstance(value, str):
-            is_loggable = value.isascii() and value.isprintable() and len(value) <= _REQUEST_ID_MAX_CHARACTERS
-            return value if is_loggable else ""
-    return ""

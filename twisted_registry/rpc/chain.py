@@ -38,7 +38,7 @@ from twisted_registry.application.validation import check_archive
 from twisted_registry.contracts.ownership import ArchiveStatus
 from twisted_registry.domain.errors import RegistryError
 from twisted_registry.protocol import error_map
-from twisted_registry.protocol.call_metadata import ARCHIVE_KEY, ASKED, archive_in
+from twisted_registry.protocol.call_metadata import ARCHIVE_KEY, ASKED, REQUEST_ID_KEY, archive_in
 from twisted_registry.rpc.call import CallContext
 from twisted_registry.rpc.interceptors.audit import Audit
 from twisted_registry.rpc.interceptors.authentication import Authentication
@@ -62,12 +62,14 @@ Interceptor = Callable[[Method, Handler], Handler]
 
 def log_calls(method: Method, handler: Handler) -> Handler:
     """
-    Wrap a handler so that each of its calls is logged when it ends, at level debug.
+    Wrap a handler so that each of its calls is logged when it ends, at level debug.  The client gets the id by which
+    the line names the call.
     """
 
     async def handle(request: Any, call: CallContext) -> Any:
         began = time.monotonic()
         cancelled = False
+        call.set_trailing_metadata(((REQUEST_ID_KEY, call.request_id),))
         try:
             return await handler(request, call)
         except asyncio.CancelledError:
@@ -138,7 +140,7 @@ def end_failed_calls(
             if failed is not None:
                 failed(call, error)
             code, text = status_of(error, call)
-            trailing = details_of(error, code, text)
+            trailing = ((REQUEST_ID_KEY, call.request_id), *details_of(error, code, text))
         await call.abort(code, text, trailing)
 
     return handle

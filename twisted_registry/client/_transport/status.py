@@ -13,6 +13,7 @@ from twisted_registry.client import errors
 from twisted_registry.client._transport.proxies import error_of_proxy
 from twisted_registry.client._transport.replies import bad_reply
 from twisted_registry.protocol import error_map
+from twisted_registry.protocol.call_metadata import request_id_in
 
 _NOT_CONNECTED = re.compile(
     r"failed to connect|name resolution|errors resolving|DNS|no such file or directory", re.IGNORECASE
@@ -83,9 +84,17 @@ def error_of(failed: grpc.aio.AioRpcError, address: str, model_id: str, selector
         selector: the version that the call is about; ``None`` if it is about the model.
     """
     metadata: Any = failed.trailing_metadata()  # its stubs have another type
-    detailed = error_map.from_metadata(metadata or ())
-    if detailed is not None:
-        return detailed
+    error = error_map.from_metadata(metadata or ()) or _error_of_status(failed, address, model_id, selector)
+    request_id = request_id_in(metadata)
+    if request_id:
+        error.request_id = request_id
+        error.add_note(f"The registry's logs name the call as request {request_id}.")
+    return error
+
+
+def _error_of_status(
+    failed: grpc.aio.AioRpcError, address: str, model_id: str, selector: int | None
+) -> errors.RegistryError:
     code, text = failed.code(), failed.details() or ""
     if _UNREADABLE.search(text):
         return bad_reply(f"its reply is too large or compressed ({_short(text)})", model_id, selector)
