@@ -16,6 +16,7 @@ from twisted_registry.contracts.version_changes import IVersionChanges
 from twisted_registry.domain.errors import CorruptModel, UnknownModel, Unreadable
 from twisted_registry.domain.events import Event
 from twisted_registry.domain.models import ModelInfo, VersionHeader, VersionInfo
+from twisted_registry.domain.quotas import Quota
 from twisted_registry.domain.snapshot import ModelSnapshot
 
 
@@ -33,6 +34,15 @@ class IRegistry(ISnapshots, IVersionChanges, ISearches):
 
         Raises:
             CannotStart: the archive is in use or cannot be used.
+        """
+
+    def use_quotas(quotas: Sequence[Quota]) -> None:
+        """
+        Limit what models have in memory and in the archive.  Called before ``open``, and again when quotas change.
+        Lower ones delete nothing from the archive; in memory, they count from the next version on.
+
+        Args:
+            quotas: the quotas from now on.  Those of calls and bytes a second are ignored: the edge applies them.
         """
 
     def close() -> Deferred[None]:

@@ -103,11 +103,17 @@ class PolicyQuotas:
         self._policy = policy
         policy.on_change(lambda: self.rates.replace(policy.quotas))
 
+    @property
+    def all(self) -> Sequence[Quota]:
+        """
+        All quotas that are in force.
+        """
+        return self._policy.quotas
+
     def follow(self, use: Callable[[Sequence[Quota]], None]) -> None:
         """
-        Call a function with the quotas now, and in any thread when they have changed.
+        Call a function with the quotas, in any thread, when they may have changed.
         """
-        use(self._policy.quotas)
         self._policy.on_change(lambda: use(self._policy.quotas))
 
 

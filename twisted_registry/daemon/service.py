@@ -172,6 +172,7 @@ class RegistryService(Service):
         reuse_memory()
         raise_descriptor_limit()
         sys.setswitchinterval(_SWITCH_SECONDS)
+        self._use_quotas()
         self.audit.open()
         try:
             self._open()
@@ -198,6 +199,12 @@ class RegistryService(Service):
             self._rpc.stop(0)
             self._rpc.join()
             raise
+
+    def _use_quotas(self) -> None:
+        quotas = self._access_control.quotas
+        if quotas is not None:
+            self._registry.use_quotas(quotas.all)
+            quotas.follow(partial(self._reactor.callFromThread, self._registry.use_quotas))
 
     def _supervise_archive(self) -> None:
         if IIdentifiableArchive.providedBy(self._archive):

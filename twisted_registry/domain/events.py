@@ -89,17 +89,17 @@ class VersionAnnotated(_VersionEvent):
 @frozen
 class VersionEvicted(_VersionEvent):
     """
-    A transient version was dropped, because the transient store's budget was exceeded.
+    A transient version was dropped, because the transient store's budget or a quota was exceeded.
 
     Attributes:
         size_bytes: the length of its data.
         is_latest: whether it was its model's latest version.
-        exceeded: the part of the budget that was exceeded.
+        exceeded: the part of the budget that was exceeded, or ``quota``.
     """
 
     size_bytes: int
     is_latest: bool
-    exceeded: Literal["bytes", "items"]
+    exceeded: Literal["bytes", "items", "quota"]
 
 
 @frozen

@@ -48,11 +48,15 @@ class Committer:
 
     The commits of a model follow each other, those of transient and of archived versions alike: if a higher number
     could be seen before a lower one, lists would change while clients read them.
+
+    Attributes:
+        _count: counts what models have in the archive, for quotas.
     """
 
     _state: State
     _keys: CreationKeys
     _now_ns: Callable[[], int]
+    _count: Callable[[Sequence[str]], None]
 
     async def commit(self, upload: Upload) -> VersionInfo:
         """
@@ -133,6 +137,8 @@ class Committer:
             info, moves = await self._commit_to_archive(model, writer, info, details)
         lowered = self._state.ranks.lowered(model.loaded)
         model.add_archived(info, details.annotations, moves)
+        if upload.reservation is not None:
+            upload.reservation.settle(info.version_number)
         key = model.loaded.key(info.version_number)
         self._state.add_version_info(key, info)
         if details.annotations != NO_ANNOTATIONS:
@@ -173,6 +179,7 @@ class Committer:
     async def _adopt(self, model: Model, error: NumberTaken) -> None:
         numbers = await self._state.executor.defer(partial(self._state.archive.version_numbers, model.model_id))
         found = model.adopt(numbers, error.highest)
+        self._count([model.model_id])
         _log.warn(
             "another program has put {count} versions into the folder of {id!r} while the daemon was running: numbers "
             "continue after {last}",

@@ -58,8 +58,8 @@ class EvictionLog:
         self._logged_seconds, self._logged_count = now, self.count
         _log.warn(
             "the latest version of model {id!r} was evicted and is not archived{more}: the memory for versions is too "
-            "small for the latest version of each model; raise --version-cache-max-{exceeded}",
+            "small for the latest version of each model; raise {limit}",
             id=event.model_id,
             more=f" ({more} more since the last message; {models} models in all)" if more else "",
-            exceeded=event.exceeded,
+            limit="its quota" if event.exceeded == "quota" else f"--version-cache-max-{event.exceeded}",
         )

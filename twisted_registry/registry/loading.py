@@ -3,7 +3,7 @@ The reader of models and versions that are not in memory.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -60,9 +60,13 @@ class _Before:
 class Loader:
     """
     The reader of models and versions, which keeps in memory what it has read.
+
+    Attributes:
+        _loaded: called with the id of each model whose versions were read.
     """
 
     _state: State
+    _loaded: Callable[[str], None] = lambda model_id: None
 
     async def snapshot(self, model_id: str) -> ModelSnapshot:
         """
@@ -91,7 +95,9 @@ class Loader:
         if lost:
             _log_lost(model, lost)
         self._state.alias_requests.load(model.incarnation, aliases.requested)
-        return model.load(numbers, aliases)
+        snapshot = model.load(numbers, aliases)
+        self._loaded(model.model_id)
+        return snapshot
 
     def _load_owned_versions(self, model_id: str) -> tuple[list[int], AliasState]:
         numbers = self._state.archive.version_numbers(model_id)

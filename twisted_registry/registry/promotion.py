@@ -2,7 +2,7 @@
 Promotion: how a transient version becomes an archived one.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from attrs import evolve, field, frozen
@@ -31,11 +31,15 @@ class Promoter:
 
     The data is written and synced beside commits and reads of the same model, from the chunks in memory.  Only the
     commit takes the model's mutex.  Meanwhile the version is pinned: it is evicted after everything else.
+
+    Attributes:
+        _counted: waits until it is known what models have in the archive, if a quota needs that.
     """
 
     _state: State
     _loader: Loader
     _keys: CreationKeys
+    _counted: Callable[[], Awaitable[None]]
     _mutexes: KeyedMutexes = field(factory=KeyedMutexes)
 
     async def archive(self, snapshot: ModelSnapshot, number: int) -> VersionInfo:
@@ -59,6 +63,16 @@ class Promoter:
                 raise
 
     async def _archive(self, key: VersionKey, info: VersionInfo) -> VersionInfo:
+        await self._counted()
+        reservation = self._state.usage.reserve(key.model_id, info.size_bytes)
+        try:
+            await self._write_and_commit(key, info)
+            reservation.settle(key.version_number)
+        finally:
+            reservation.release()
+        return info
+
+    async def _write_and_commit(self, key: VersionKey, info: VersionInfo) -> None:
         transients = self._state.transients
         reader = await transients.pin(key)
         writer = ILifecycleWriter(self._state.archive.create_version(key.model_id))
@@ -72,7 +86,6 @@ class Promoter:
         finally:
             reader.close()
             await transients.unpin(key, self._rank(key))
-        return info
 
     def _rank(self, key: VersionKey) -> EvictionRank:
         model = self._state.current(key.model_id, key.incarnation)

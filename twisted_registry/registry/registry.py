@@ -35,6 +35,7 @@ from twisted_registry.domain.events import Event
 from twisted_registry.domain.idempotency import key_sha256
 from twisted_registry.domain.models import ModelInfo, VersionHeader, VersionInfo
 from twisted_registry.domain.query import Order
+from twisted_registry.domain.quotas import Quota
 from twisted_registry.domain.ranges import ByteRange
 from twisted_registry.domain.records import VersionRecord
 from twisted_registry.domain.snapshot import ModelSnapshot
@@ -42,6 +43,7 @@ from twisted_registry.domain.version_index import VersionIndex
 from twisted_registry.registry.alias_requests import AliasRequests
 from twisted_registry.registry.aliases import AliasChanges
 from twisted_registry.registry.annotations import VersionAnnotations
+from twisted_registry.registry.archive_counting import ArchiveCounting
 from twisted_registry.registry.background_acts import BackgroundActs
 from twisted_registry.registry.changes import ModelChanges
 from twisted_registry.registry.commits import Committer
@@ -55,6 +57,7 @@ from twisted_registry.registry.lost_models import LossDetectingArchive
 from twisted_registry.registry.models import Model, ModelIndex
 from twisted_registry.registry.promotion import Promoter
 from twisted_registry.registry.pruning import Pruner
+from twisted_registry.registry.quotas import StorageQuotas
 from twisted_registry.registry.ranks import RankRules
 from twisted_registry.registry.removals import BackgroundRemoval
 from twisted_registry.registry.retention import Retention
@@ -126,12 +129,15 @@ class Registry:
         index = ModelIndex(coordination)
         requests = AliasRequests(now_ns)
         self._state = State(detecting, archive_executor, transients, framing, coordination, index, ranks, requests)
-        self._loader = Loader(self._state)
+        self._loader = Loader(self._state, lambda model_id: self._counting.loaded(model_id))  # noqa: PLW0108
+        self._counting = ArchiveCounting(self._state, self._loader, self._run, seconds)
+        self._counting.follow(coordination)
+        self._quotas = StorageQuotas(self._state, self._counting, self._run)
         self._keys = CreationKeys(self._state, self._loader, now_ns, self._run)
-        self._committer = Committer(self._state, self._keys, now_ns)
+        self._committer = Committer(self._state, self._keys, now_ns, self._counting.start)
         self._changes = ModelChanges(self._state, self._loader)
         self._removal = BackgroundRemoval(detecting, archive_executor, seconds, clock)
-        self._promoter = Promoter(self._state, self._loader, self._keys)
+        self._promoter = Promoter(self._state, self._loader, self._keys, self._counting.wait)
         if archive_evicted_latest:
             transients.archiver = EvictionArchiver(self._state, self._promoter, self._run, acts.archived)
         self._annotations = VersionAnnotations(self._state, self._loader)
@@ -169,11 +175,16 @@ class Registry:
             raise CannotStart(f"the archive's models cannot be listed: {error.reason}") from error
         for model_id in model_ids:
             self._state.index.add(model_id).was_found = True
+        self._quotas.open()
         _log.info(
             "models in the archive {archive}: {count}",
             archive=self._state.archive.description,
             count=len(model_ids),
         )
+
+    def use_quotas(self, quotas: Sequence[Quota]) -> None:
+        """See ``IRegistry.use_quotas``."""
+        self._quotas.use(quotas)
 
     def _check_archiver(self) -> None:
         transients, archive = self._state.transients, self._state.archive
@@ -194,6 +205,7 @@ class Registry:
     async def _close(self) -> None:
         self._removal.stop()
         self._searches.stop()
+        self._counting.stop()
         self.retention.stop()
         while self._pending:
             await DeferredList(list(self._pending), consumeErrors=True)

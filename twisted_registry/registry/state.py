@@ -4,7 +4,8 @@ The state that the parts of the registry share.
 
 from collections.abc import Hashable, Iterable, Mapping
 from functools import partial
-from typing import Generic, TypeVar
+from operator import itemgetter
+from typing import Generic, Literal, TypeVar
 
 from attrs import field, frozen
 from twisted.logger import Logger
@@ -30,8 +31,10 @@ from twisted_registry.domain.records import VersionRecord
 from twisted_registry.domain.snapshot import ModelSnapshot
 from twisted_registry.mutexes import KeyedMutexes
 from twisted_registry.registry.alias_requests import AliasRequests
+from twisted_registry.registry.archive_usage import ArchiveUsage
 from twisted_registry.registry.downloads import Framing, VersionXxh3
 from twisted_registry.registry.lost_models import LossDetectingArchive, LostModel
+from twisted_registry.registry.memory_shares import HeldVersion
 from twisted_registry.registry.models import Model, ModelIndex
 from twisted_registry.registry.ranks import RankRules
 from twisted_registry.registry.transients import Publication, Transients
@@ -115,6 +118,7 @@ class State:
         alias_requests: the requests for moves of aliases.
         xxh3: the XXH3 of archived versions whose SHA-256 has matched in this process.
         damaged: the versions whose damage has been logged.
+        usage: what models have in the archive, for quotas.
     """
 
     archive: LossDetectingArchive
@@ -131,6 +135,7 @@ class State:
     archived_annotations: InfoCache[VersionKey, Annotations] = field(factory=lambda: InfoCache(_INFO_CACHE_BYTES))
     xxh3: InfoCache[VersionKey, VersionXxh3] = field(factory=lambda: InfoCache(_XXH3_CACHE_BYTES))
     damaged: set[VersionKey] = field(factory=set)
+    usage: ArchiveUsage = field(factory=ArchiveUsage)
 
     def current(self, model_id: str, incarnation: int) -> Model | None:
         """
@@ -236,9 +241,12 @@ class State:
         """
         self.version_infos.add(key, info, info_size_bytes(info.metadata))
 
-    def evict(self, keys: Iterable[VersionKey]) -> None:
+    def evict(self, keys: Iterable[VersionKey], is_by_quota: bool = False) -> None:
         """
         Publish that versions have left the transient store.
+
+        Args:
+            is_by_quota: whether a quota was exceeded, rather than the store's budget.
         """
         gone, size_bytes = [], 0
         for key in keys:
@@ -255,8 +263,21 @@ class State:
         if gone:
             store = self.transients.store
             is_too_large = store.usage().size_bytes + size_bytes > store.max_bytes
+            exceeded: Literal["bytes", "items", "quota"] = "bytes" if is_too_large else "items"
             for event in gone:
-                self.coordination.publish(VersionEvicted(*event, "bytes" if is_too_large else "items"))
+                self.coordination.publish(VersionEvicted(*event, "quota" if is_by_quota else exceeded))
+
+    def held_versions(self) -> Iterable[tuple[VersionKey, HeldVersion]]:
+        """
+        Return what is in the transient store, the oldest first.
+        """
+        held = []
+        for model in self.index.models():
+            if (snapshot := model.snapshot) is not None:
+                for number, info in snapshot.held.items():
+                    version = HeldVersion(self.ranks.rank(snapshot.numbers, number), info.size_bytes)
+                    held.append((info.created_ns, snapshot.key(number), version))
+        return ((key, version) for _, key, version in sorted(held, key=itemgetter(0)))
 
     async def keep_copy(self, key: VersionKey, info: VersionInfo, writer: ITransientWriter) -> None:
         """
@@ -269,7 +290,7 @@ class State:
             return
         publication = Publication(partial(model.hold_copy, info), self.evict)
         try:
-            await self.transients.commit(writer, key, EvictionRank.COPY, publication)
+            await self.transients.commit(writer, key, EvictionRank.COPY, publication, size_bytes=info.size_bytes)
         except Exception:  # whatever the store says, the version itself is on the archive
             _log.failure("no copy of {key} is kept", key=key)
 

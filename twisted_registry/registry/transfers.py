@@ -2,7 +2,8 @@
 The uploads and downloads that the registry begins, each with the executors and the callbacks that it needs.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -21,6 +22,7 @@ from twisted_registry.domain.errors import TooLarge, UnknownVersion
 from twisted_registry.domain.models import VersionHeader, VersionInfo, VersionKey
 from twisted_registry.domain.ranges import ByteRange
 from twisted_registry.domain.snapshot import ModelSnapshot
+from twisted_registry.registry.archive_usage import ArchiveReservation
 from twisted_registry.registry.downloads import ArchiveDownload, Copy, DownloadCallbacks, VersionXxh3
 from twisted_registry.registry.ranges import ArchiveRangeDownload, RangeReader
 from twisted_registry.registry.state import State
@@ -65,12 +67,30 @@ class Transfers:
                 self._state.check_lifecycle()
             # Checked again in the commit.  Now it saves the caller from sending all data for nothing.
             check_alias_count(snapshot.model_id, snapshot.aliases, details.aliases)
-            copy_writer = self._state.transients.copy_writer(header.size_bytes)
-            held_bytes = 0 if copy_writer is None else header.size_bytes
-            writer = self._archive_writer(header, key_sha256, is_resumable)
-            upload = self._upload(header, held_bytes, snapshot, key_sha256, writer, copy_writer)
+            with self._reserved(header) as reservation:
+                copy_writer = self._state.transients.copy_writer(header.model_id, header.size_bytes)
+                held_bytes = 0 if copy_writer is None else header.size_bytes
+                writer = self._archive_writer(header, key_sha256, is_resumable)
+                upload = self._upload(header, held_bytes, snapshot, key_sha256, writer, copy_writer)
+                upload.reservation = reservation
         upload.details = details
         return upload
+
+    @contextmanager
+    def _reserved(self, header: VersionHeader) -> Iterator[ArchiveReservation]:
+        """
+        Reserve bytes of the archive, which are released if the upload does not begin.
+
+        Raises:
+            QuotaExceeded: a quota has not so much left.
+            Unavailable: how much it has left is not known yet.
+        """
+        reservation = self._state.usage.reserve(header.model_id, header.size_bytes)
+        try:
+            yield reservation
+        except BaseException:
+            reservation.release()
+            raise
 
     def _archive_writer(self, header: VersionHeader, key_sha256: str, is_resumable: bool) -> IArchiveWriter:
         archive, model_id = self._state.archive, header.model_id
@@ -92,9 +112,11 @@ class Transfers:
         """
         Go on with an upload; see ``ISnapshots.resume_upload``.
         """
-        writer = self._state.archive.resume_version(unfinished)
-        ISizedWriter(writer).expect(header.size_bytes)
-        upload = self._upload(header, 0, snapshot, key_sha256, writer, None)
+        with self._reserved(header) as reservation:
+            writer = self._state.archive.resume_version(unfinished)
+            ISizedWriter(writer).expect(header.size_bytes)
+            upload = self._upload(header, 0, snapshot, key_sha256, writer, None)
+            upload.reservation = reservation
         upload.keep_after(partial(self._state.archive.open_unfinished, unfinished))
         upload.details = details
         return upload
@@ -106,6 +128,7 @@ class Transfers:
                 f"a version of {header.size_bytes} bytes does not fit into the {transients.store.max_bytes} bytes of "
                 "memory for versions; create it archived, or start the registry with a larger --version-cache-max-bytes"
             )
+        transients.shares.check(header.model_id, header.size_bytes)
         held_bytes = header.size_bytes if transients.in_memory else 0
         return self._upload(header, held_bytes, snapshot, key, None, transients.store.create_version())
 
@@ -205,7 +228,7 @@ class Transfers:
 
     def _copy(self, key: VersionKey, info: VersionInfo) -> Copy | None:
         transients = self._state.transients
-        writer = transients.copy_writer(info.size_bytes)
+        writer = transients.copy_writer(key.model_id, info.size_bytes)
         if writer is None or not transients.begin_copy(key):
             return None
         return Copy(

@@ -20,9 +20,11 @@ from twisted_registry.contracts.transient import (
 )
 from twisted_registry.domain.errors import UnknownVersion
 from twisted_registry.domain.models import Chunk, VersionKey
+from twisted_registry.domain.quotas import Quota
 from twisted_registry.domain.snapshot import ModelSnapshot
 from twisted_registry.mutexes import KeyedMutexes
 from twisted_registry.registry.downloads import TransientDownload
+from twisted_registry.registry.memory_shares import HeldVersion, MemoryShares
 from twisted_registry.registry.ranks import RankChange
 
 _COPY_SHARE = 8
@@ -56,7 +58,8 @@ class Publication:
     """
 
     kept: Callable[[], None]
-    evicted: Callable[[list[VersionKey]], None]
+    evicted: Callable[[Sequence[VersionKey], bool], None]
+    """The second argument is whether a quota was exceeded, rather than the store's budget."""
 
 
 class Transients:
@@ -69,6 +72,7 @@ class Transients:
     Attributes:
         in_memory: whether the store keeps its content in memory; only a store that never blocks does.
         archiver: archives latest versions instead of evicting them; ``None`` if none is.
+        shares: the shares that quotas give models.
     """
 
     archiver: Archiver | None = None
@@ -77,6 +81,7 @@ class Transients:
         self.store = store
         self.executor = executor
         self.in_memory = INonBlocking.providedBy(store)
+        self.shares = MemoryShares()
         self._mutexes = KeyedMutexes()
         # Any thread notes uses here, the last one at the end; the store learns about them only before it evicts.  Each
         # version is in it once, so that one that is read all the time does not make the others seem unused.
@@ -88,14 +93,14 @@ class Transients:
 
     # Copies of archived versions
 
-    def copy_writer(self, size_bytes: int) -> ITransientWriter | None:
+    def copy_writer(self, model_id: str, size_bytes: int) -> ITransientWriter | None:
         """
         Return a writer for the copy of an archived version; ``None`` if it is too large a part of the budget, if
         transient versions leave it no room, or if a copy would be no faster than the archive.
         """
         if not self.in_memory or size_bytes > self.store.max_bytes // _COPY_SHARE:
             return None
-        if not self.store.has_room(size_bytes, EvictionRank.COPY):
+        if not (self.store.has_room(size_bytes, EvictionRank.COPY) and self.shares.has_room(model_id, size_bytes)):
             return None
         return self.store.create_version()
 
@@ -163,15 +168,49 @@ class Transients:
 
         Args:
             lowered: the versions of the model that have lower ranks from now on.
-            size_bytes: how many bytes a transient version has.
+            size_bytes: how many bytes the version has.
         """
         async with self._mutexes.hold(_STORE):
             touched, self._touched = self._touched, {}
-            evicted = await self.executor.defer(
-                lambda: self._commit(writer, key, rank, list(touched), lowered, size_bytes)
-            )
+            changes = [change for change in lowered if change.key not in self._pinned]
+            new = HeldVersion(rank, size_bytes)
+            surplus = self._surplus(key, new, touched, changes)
+            if rank is EvictionRank.COPY and key in surplus:
+                writer.abort()
+                return
+            commit = _Commit(writer, key, rank, list(touched), changes, size_bytes, surplus)
+            try:
+                evicted = await self.executor.defer(partial(self._commit, commit))
+            except BaseException:
+                self._restore(commit, publication)
+                raise
+            self.shares.add(key, new)
             publication.kept()
-            publication.evicted([key for key in evicted if key not in self._leaving])
+            self._leave(surplus, publication, is_by_quota=True)
+            self._leave(evicted, publication, is_by_quota=False)
+
+    def _surplus(
+        self, key: VersionKey, new: HeldVersion, touched: Iterable[VersionKey], changes: Sequence[RankChange]
+    ) -> list[VersionKey]:
+        """
+        Return which versions a new one evicts because of quotas.
+        """
+        if not self.shares.quotas:
+            return []
+        self.shares.touch(touched)
+        for change in changes:
+            self.shares.set_rank(change.key, change.after)
+        return self.shares.victims(key, new)
+
+    def _restore(self, commit: "_Commit", publication: Publication) -> None:
+        for change in commit.changes:
+            self.shares.set_rank(change.key, change.before)
+        self._leave(commit.removed, publication, is_by_quota=True)
+
+    def _leave(self, evicted: Sequence[VersionKey], publication: Publication, *, is_by_quota: bool) -> None:
+        if evicted:
+            self.shares.discard(evicted)
+            publication.evicted([key for key in evicted if key not in self._leaving], is_by_quota)
             self._archive(evicted)
 
     def _archive(self, evicted: Sequence[VersionKey]) -> None:
@@ -180,13 +219,18 @@ class Transients:
             if chunks is not None and self.archiver is not None:
                 self.archiver.start(key, sum(chunk.size_bytes for chunk in chunks))
 
-    def _hold_victims(self, archiver: Archiver, key: VersionKey, size_bytes: int) -> list[VersionKey]:
-        victims = [each for each in IPredictableStore(self.store).victims(size_bytes) if archiver.is_wanted(each)]
+    def _hold(self, key: VersionKey, victims: Sequence[VersionKey]) -> list[VersionKey]:
+        """
+        Hold the chunks of those that are to be archived.
+        """
+        archiver = self.archiver
+        if archiver is None:
+            return []
         # The model that gets a version has another latest one from now on.
-        victims = [each for each in victims if each.model_id != key.model_id]
-        for victim in victims:
+        held = [each for each in victims if each.model_id != key.model_id and archiver.is_wanted(each)]
+        for victim in held:
             self._leaving[victim] = tuple(iter(self.store.open_version(victim).read, None))
-        return victims
+        return held
 
     def release(self, key: VersionKey) -> None:
         """
@@ -194,32 +238,37 @@ class Transients:
         """
         self._leaving.pop(key, None)
 
-    def _commit(
-        self,
-        writer: ITransientWriter,
-        key: VersionKey,
-        rank: EvictionRank,
-        touched: list[VersionKey],
-        lowered: Sequence[RankChange],
-        size_bytes: int,
-    ) -> list[VersionKey]:
-        self.store.touch(touched)
-        changes = [change for change in lowered if change.key not in self._pinned]
-        for change in changes:
+    def _commit(self, commit: "_Commit") -> list[VersionKey]:
+        self.store.touch(commit.touched)
+        for change in commit.changes:
             self.store.set_rank(change.key, change.after)
-        is_latest = rank is EvictionRank.LATEST
-        victims = self._hold_victims(self.archiver, key, size_bytes) if self.archiver and is_latest else []
+        victims = self._make_room(commit)
         evicted: list[VersionKey] = []
         try:
-            evicted = writer.commit(key, rank)
+            evicted = commit.writer.commit(commit.key, commit.rank)
+            if commit.is_surplus:
+                self.store.remove([commit.key])
             return evicted
         except BaseException:
-            for change in changes:
+            for change in commit.changes:
                 self.store.set_rank(change.key, change.before)
             raise
         finally:
             for victim in set(victims).difference(evicted):
                 self.release(victim)
+
+    def _make_room(self, commit: "_Commit") -> list[VersionKey]:
+        """
+        Evict what exceeds quotas, and hold those of the versions that the store will evict that are to be archived.
+        """
+        is_latest = commit.rank is EvictionRank.LATEST
+        if commit.removed:
+            if is_latest:
+                self._hold(commit.key, commit.removed)
+            self.store.remove(commit.removed)
+        if self.archiver is None or not is_latest:
+            return []
+        return self._hold(commit.key, IPredictableStore(self.store).victims(commit.size_bytes))
 
     async def set_ranks(self, ranks: Iterable[tuple[VersionKey, EvictionRank]]) -> None:
         """
@@ -227,7 +276,7 @@ class Transients:
         """
         for key, rank in ranks:
             if key not in self._pinned:
-                await self._change(partial(self.store.set_rank, key, rank))
+                await self._change_rank(key, rank)
 
     async def pin(self, key: VersionKey) -> ITransientReader:
         """
@@ -243,6 +292,7 @@ class Transients:
                 raise UnknownVersion(key.model_id, key.version_number) from None
             self._pinned.add(key)
             await self.executor.defer(partial(self.store.set_rank, key, EvictionRank.PINNED))
+            self.shares.set_rank(key, EvictionRank.PINNED)
             return reader
 
     async def unpin(self, key: VersionKey, rank: EvictionRank) -> None:
@@ -253,26 +303,83 @@ class Transients:
             rank: its rank from now on.
         """
         self._pinned.discard(key)
-        await self._change(partial(self.store.set_rank, key, rank))
+        await self._change_rank(key, rank)
+
+    async def _change_rank(self, key: VersionKey, rank: EvictionRank) -> None:
+        await self._change(partial(self.store.set_rank, key, rank), partial(self.shares.set_rank, key, rank))
 
     async def drop(self, keys: Sequence[VersionKey]) -> None:
         """
         Drop versions that were deleted.
         """
-        await self._change(partial(self.store.remove, keys))
+        await self._change(partial(self.store.remove, keys), partial(self.shares.discard, keys))
 
     async def remove(self, snapshot: ModelSnapshot) -> None:
         """
         Drop all versions of a model.
         """
-        await self._change(partial(self.store.remove, [snapshot.key(number) for number in snapshot.held]))
+        await self.drop([snapshot.key(number) for number in snapshot.held])
 
-    async def _change(self, job: Callable[[], None]) -> None:
+    async def _change(self, job: Callable[[], None], note: Callable[[], None]) -> None:
         async with self._mutexes.hold(_STORE):
             try:
                 await self.executor.defer(job)
             except Exception:  # the change that this one follows has happened, whatever the store says
                 _log.failure("the transient store failed")
+            note()
+
+    async def use_quotas(
+        self, quotas: Sequence[Quota], held: Callable[[], Iterable[tuple[VersionKey, HeldVersion]]]
+    ) -> None:
+        """
+        Replace the quotas of memory.
+
+        Args:
+            held: returns what is in the store, the oldest first.
+        """
+        async with self._mutexes.hold(_STORE):
+            if list(quotas) != list(self.shares.quotas):
+                in_store = (pair for pair in held() if pair[0] not in self._leaving)
+                self.shares.replace(
+                    quotas,
+                    (
+                        (key, HeldVersion(EvictionRank.PINNED, version.size_bytes) if key in self._pinned else version)
+                        for key, version in in_store
+                    ),
+                )
+
+
+@frozen(eq=False)
+class _Commit:
+    """
+    A commit of a version to the store.
+
+    Attributes:
+        changes: changes of ranks that come with it.
+        surplus: the versions that it evicts because of quotas, perhaps itself.
+    """
+
+    writer: ITransientWriter
+    key: VersionKey
+    rank: EvictionRank
+    touched: Sequence[VersionKey]
+    changes: Sequence[RankChange]
+    size_bytes: int
+    surplus: Sequence[VersionKey]
+
+    @property
+    def is_surplus(self) -> bool:
+        """
+        True if it evicts itself.
+        """
+        return self.key in self.surplus
+
+    @property
+    def removed(self) -> Sequence[VersionKey]:
+        """
+        The others that it evicts.
+        """
+        return [key for key in self.surplus if key != self.key]
 
 
 @implementer(ITransientReader)

@@ -21,6 +21,7 @@ from twisted_registry.domain.errors import HashMismatch
 from twisted_registry.domain.integrity import Sha256, Xxh3
 from twisted_registry.domain.models import Chunk, VersionHeader, VersionInfo
 from twisted_registry.domain.snapshot import ModelSnapshot
+from twisted_registry.registry.archive_usage import ArchiveReservation
 
 _RESTORED_BYTES = 8 * 1024 * 1024
 
@@ -37,6 +38,7 @@ class Upload:
         key_sha256: the SHA-256 of the idempotency key in hexadecimal; empty if there is none.
         archive_writer: ``None`` for a transient version.
         transient_writer: writes the transient version, or the copy of an archived one; ``None`` for no copy.
+        reservation: the bytes that it will have in the archive; ``None`` for a transient version.
         _chunker: makes the chunks that are kept in memory.
         _serial: hashes data, and passes it to memory.
         _archive_serial: runs the archive's calls.
@@ -57,6 +59,7 @@ class Upload:
     _archive_serial: ISerialExecutor
     _commit: Callable[["Upload"], Deferred[VersionInfo]]
     _failed: Callable[[Exception], None] = lambda error: None
+    reservation: ArchiveReservation | None = None
     details: CreationDetails = NO_DETAILS
     is_dropped: bool = False
     _has_failed: bool = False
@@ -188,6 +191,8 @@ class Upload:
 
     def abort(self) -> None:
         """See ``IUpload.abort``."""
+        if self.reservation is not None:
+            self.reservation.release()
         if self.archive_writer is not None:
             self._archive_serial.submit(self._close_kept, 0)
             self._archive_serial.submit(self.archive_writer.abort, 0)

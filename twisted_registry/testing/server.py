@@ -115,6 +115,12 @@ class _ReactorThread:
         self.callFromThread(lambda: maybeDeferred(function).addCallbacks(result.set_result, fail))
         return result.result()
 
+    def call(self, function: Callable[..., object], *args: object) -> None:
+        """
+        Call a function in the thread, and wait for it.
+        """
+        self.wait_for(lambda: maybeDeferred(function, *args))
+
     def stop(self) -> None:
         """
         Wait for the calls made so far, and end the thread.
@@ -189,6 +195,7 @@ class InProcessRegistry:
         """
         self._quotas = quotas
         self._rates.replace(quotas)
+        self._reactor.call(self._registry.use_quotas, quotas)
 
     def start(self) -> None:
         """
@@ -214,7 +221,8 @@ class InProcessRegistry:
             quotas=None if self._access is None else self._rates,
             audit_log=self._audit_log,
         )
-        self.use_quotas(self._quotas)
+        self._rates.replace(self._quotas)
+        self._reactor.call(self._registry.use_quotas, self._quotas)
         try:
             self._port = self._server.start(lambda: _log.critical("the gRPC server ended"))
             self._open()
