@@ -36,7 +36,7 @@ VERSION: Shape = {
     "size_bytes": int,
     "user_data": dict,
 }
-RECORD: Shape = {**VERSION, "labels": dict, "metrics": dict, "aliases": list}
+RECORD: Shape = {**VERSION, "labels": dict, "metrics": dict, "aliases": list, "created_by": str | None}
 MOVE: Shape = {
     "model_id": str,
     "alias": str,
@@ -86,7 +86,7 @@ here when a command gets one; none is removed and no type is changed, because pr
 """
 
 _TOKENS = {f"token {name}" for name in ("create", "ls", "revoke", "rotate")}
-ELSEWHERE = {"events", "archive verify", "archive raise-numbers", *_TOKENS}
+ELSEWHERE = {"events", "archive verify", "audit verify", "archive raise-numbers", *_TOKENS}
 """Commands that other tests run: one does not end, and the others take no registry."""
 
 

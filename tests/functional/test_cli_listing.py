@@ -119,11 +119,11 @@ class ListingTests(SharedEdgeTestCase):
 
     def test_json_is_the_same_everywhere(self) -> None:
         """
-        The JSON object of a version has the same values in every command; some also know its labels, metrics and
-        aliases.
+        The JSON object of a version has the same values in every command; some also know its labels, metrics,
+        aliases and creator.
         """
         common = json.loads(self.output("ls", "-l", "--json", self.model_id))["latest"]
-        more: dict[str, object] = {"labels": {}, "metrics": {}, "aliases": []}
+        more: dict[str, object] = {"labels": {}, "metrics": {}, "aliases": [], "created_by": None}
         self.assertEqual(json.loads(self.output("info", "--json", f"{self.model_id}@3")), {**common, **more})
         self.assertEqual(json.loads(self.output("versions", "--json", f"{self.model_id}@3")), {**common, **more})
 

@@ -16,6 +16,7 @@ from twisted_registry.domain.models import (
     MAX_VERSION_NUMBER,
     ModelInfo,
     VersionInfo,
+    creator,
 )
 from twisted_registry.protocol.messages import api
 from twisted_registry.storage.filesystem import metadata as _metadata
@@ -98,6 +99,13 @@ class WritingTests(SynchronousTestCase):
         lines = _metadata.dump_version(evolve(INFO, archived=False, metadata={})).decode().splitlines()
         self.assertEqual(lines[-2:], ["user_data: {}", "transient: true"])
 
+    def test_creator(self) -> None:
+        """
+        A version's creator is written if it is known.
+        """
+        lines = _metadata.dump_version(evolve(INFO, metadata={}, created_by="token:ci")).decode().splitlines()
+        self.assertEqual(lines[-2:], ["user_data: {}", 'created_by: "token:ci"'])
+
     def test_model(self) -> None:
         """
         Text that people choose is quoted, sorted, in ASCII and not folded.
@@ -130,6 +138,15 @@ class RoundTripTests(SynchronousTestCase):
         info = VersionInfo("m", 7, created_ns, archived, hash_of(b""), size_bytes, metadata)
         self.assertEqual(_metadata.parse_version(_metadata.dump_version(info), "m", 7), info)
 
+    @settings(deadline=None)
+    @given(TEXTS)
+    def test_creator(self, created_by: str) -> None:
+        """
+        So is its creator.
+        """
+        written = _metadata.dump_version(evolve(INFO, created_by=created_by))
+        self.assertEqual(_metadata.parse_version(written, "m", 2).created_by, created_by)
+
     def test_largest(self) -> None:
         """
         All metadata that is accepted is written to a file that can be read: as many pairs as possible, or the longest
@@ -140,7 +157,8 @@ class RoundTripTests(SynchronousTestCase):
             for length in (1, 130, 40_000):
                 metadata = as_much_as_is_accepted(characters, length)
                 info = version_info(most_id, MAX_VERSION_NUMBER, b"", archived=False, metadata=metadata)
-                written = _metadata.dump_version(evolve(info, created_ns=2**64 - 1, size_bytes=2**63 - 1))
+                full = evolve(info, created_ns=2**64 - 1, size_bytes=2**63 - 1, created_by=creator("\x01" * 9999))
+                written = _metadata.dump_version(full)
                 self.assertLessEqual(len(written), _metadata.MAX_METADATA_BYTES)
                 read = _metadata.parse_version(written, most_id, MAX_VERSION_NUMBER).metadata
                 self.assertTrue(read == metadata, (characters, length))
@@ -199,6 +217,16 @@ class PlainTests(SynchronousTestCase):
             written = _metadata.dump_version(evolve(INFO, metadata=metadata))
             self.assertEqual(parse_plain(written) is not None, is_plain, metadata)
             self.assert_as_yaml(written)
+            self.assert_as_yaml(_metadata.dump_version(evolve(INFO, metadata=metadata, created_by="token:ci")))
+
+    def test_creator(self) -> None:
+        """
+        A creator in plain text is read so, too.
+        """
+        for created_by, is_plain in (("token:ci", True), ("", True), ("é", False), ('"', False)):
+            written = _metadata.dump_version(evolve(INFO, created_by=created_by))
+            self.assertEqual(parse_plain(written) is not None, is_plain, created_by)
+            self.assertEqual(_metadata.parse_version(written, "m", 2).created_by, created_by)
 
     @settings(deadline=None)
     @given(strategies.booleans(), USER_DATA)
@@ -218,7 +246,7 @@ class PlainTests(SynchronousTestCase):
         """
         So does a file that was changed anywhere.
         """
-        written = _metadata.dump_version(evolve(INFO, metadata={"a": "b", "c d": "e: f"}))
+        written = _metadata.dump_version(evolve(INFO, metadata={"a": "b", "c d": "e: f"}, created_by="token:ci"))
         start = min(start, len(written))
         self.assert_as_yaml(written[:start] + text.encode() + written[start + length :])
 

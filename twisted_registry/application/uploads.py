@@ -11,6 +11,7 @@ from attrs import frozen
 from twisted_registry.application.queries import Queries
 from twisted_registry.contracts.application import IBudget, IReservation, IRuntime
 from twisted_registry.contracts.transfers import IUpload
+from twisted_registry.domain.creation import CreationDetails
 from twisted_registry.domain.errors import ModelReplaced, SizeMismatch, TooLarge, UnknownModel
 from twisted_registry.domain.models import Chunk, VersionHeader, VersionInfo
 from twisted_registry.domain.snapshot import ModelSnapshot
@@ -51,6 +52,7 @@ class Uploads:
         chunk_of: Callable[[bytes], Chunk],
         seen: int = 0,
         idempotency_key: str = "",
+        actor: str = "",
     ) -> VersionInfo:
         """
         Receive a version's data, and commit the version once the data is complete.
@@ -61,6 +63,7 @@ class Uploads:
             seen: the highest version number of the model that the client has seen; 0 if it does not say.
             idempotency_key: stands for this creation; empty for none.  If a version was created with it before, that
                 version is returned, without waiting for the data if the header declares the SHA-256.
+            actor: who creates it; empty without access control.
 
         Raises:
             InvalidRequest: the key is not allowed, or was used for another version.
@@ -81,7 +84,7 @@ class Uploads:
         if known is not None:
             return known
         check_size(header.size_bytes, self._version_max_bytes)
-        upload = self._queries.registry.upload(header, snapshot, idempotency_key)
+        upload = self._queries.registry.upload(header, snapshot, idempotency_key, CreationDetails(actor=actor))
         try:
             reservation = await self._reserve(upload)
             try:

@@ -78,6 +78,7 @@ def record_object(record: VersionRecord) -> dict[str, Any]:
         "labels": dict(record.labels),
         "metrics": {name: _json_number(value) for name, value in record.metrics.items()},
         "aliases": list(record.aliases),
+        "created_by": record.created_by or None,
     }
 
 

@@ -208,6 +208,7 @@ VERSION_FIELDS = Fields(
         CREATED,
         _scalar("age", Kind.AGE, "created_ns"),
         _scalar("archived", Kind.FLAG),
+        _scalar("created_by", Kind.TEXT),
         _scalar("size_bytes", Kind.NUMBER),
         Field(("sha256",), Kind.SHA256, _hexadecimal),
         _scalar("aliases", Kind.NAMES),

@@ -12,6 +12,7 @@ from twisted_registry.domain.errors import InvalidModelId
 
 MAX_MODEL_ID_BYTES = 200
 MAX_USER_DATA_BYTES = 256 * 1024
+MAX_CREATED_BY_BYTES = 512
 MAX_VERSION_NUMBER = 2**31 - 1
 """The wire format selects versions by int32."""
 
@@ -75,6 +76,14 @@ class VersionHeader:
     metadata: Mapping[str, str] = field(factory=dict)
 
 
+def creator(actor: str) -> str:
+    """
+    Return a caller's name as versions have it, cut to 512 bytes of UTF-8: names of callers may be longer.
+    """
+    encoded = actor.encode("utf-8", "replace")
+    return actor if len(encoded) <= MAX_CREATED_BY_BYTES else encoded[:MAX_CREATED_BY_BYTES].decode("utf-8", "ignore")
+
+
 @frozen
 class VersionInfo:
     """
@@ -90,6 +99,7 @@ class VersionInfo:
         metadata: key-value pairs; ``user_data`` on the wire.
         xxh3: XXH3-128 of the data in hexadecimal; empty if it is not known.  It is not part of the info that travels,
             and two infos may be equal without it.
+        created_by: who created it, such as ``token:ci``; empty without access control, and for the same reason.
     """
 
     model_id: str
@@ -100,6 +110,7 @@ class VersionInfo:
     size_bytes: int
     metadata: Mapping[str, str] = field(factory=dict)
     xxh3: str = field(default="", eq=False, repr=False)
+    created_by: str = field(default="", eq=False)
 
 
 class VersionKey(NamedTuple):

@@ -68,6 +68,13 @@ class VersionRecord:
         return self.info.metadata
 
     @property
+    def created_by(self) -> str:
+        """
+        Name of the caller that created it, such as ``token:ci``; empty without access control.
+        """
+        return self.info.created_by
+
+    @property
     def labels(self) -> Mapping[str, str]:
         """
         Key-value pairs that may change.

@@ -19,7 +19,7 @@ from twisted_registry.contracts.unfinished import IResumableWriter
 from twisted_registry.domain.creation import NO_DETAILS, CreationDetails
 from twisted_registry.domain.errors import HashMismatch
 from twisted_registry.domain.integrity import Sha256, Xxh3
-from twisted_registry.domain.models import Chunk, VersionHeader, VersionInfo
+from twisted_registry.domain.models import Chunk, VersionHeader, VersionInfo, creator
 from twisted_registry.domain.snapshot import ModelSnapshot
 from twisted_registry.registry.archive_usage import ArchiveReservation
 
@@ -212,6 +212,7 @@ class Upload:
             size_bytes=self.header.size_bytes,
             metadata=self.header.metadata,
             xxh3=self._xxh3_state.hexdigest(),
+            created_by=creator(self.details.actor),
         )
 
 

@@ -2,6 +2,7 @@
 The tests of how archives store versions.
 """
 
+from attrs import evolve
 from zope.interface.verify import verifyObject
 
 from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter, ISeekableReader
@@ -56,6 +57,14 @@ class ArchiveVersionContract(ArchiveContract):
         info = version_info("m", 1, b"data", archived=False)
         finished(self.archive, "m", b"data").commit(info)
         self.assertEqual(self.archive.load_version("m", 1), info)
+
+    def test_creator(self) -> None:
+        """
+        A version's creator is kept.
+        """
+        for number, created_by in enumerate(("", "token:ci", 'jwt:https://example.com:"\n\u00e9\U0001f600'), 1):
+            finished(self.archive, "m", b"").commit(evolve(version_info("m", number, b""), created_by=created_by))
+            self.assertEqual(self.archive.load_version("m", number).created_by, created_by)
 
     def test_odd_metadata(self) -> None:
         """

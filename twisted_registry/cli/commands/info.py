@@ -81,6 +81,8 @@ def _print_version(record: VersionRecord, as_json: bool) -> None:
         "created": f"{exact_timestamp(version.created_ns)} ({age(version.created_ns)} ago)",
         "SHA-256": harmless_line(version.sha256),
     }
+    if record.created_by:
+        facts["created by"] = harmless_line(record.created_by)
     if record.aliases:
         facts["aliases"] = " ".join(map(harmless, record.aliases))
     metrics = {f"metric {harmless_id(name)}": number_text(value) for name, value in sorted(record.metrics.items())}

@@ -57,6 +57,7 @@ def version_record(message: "v1.Version", model_id: str, number: int | None = No
         sha256=b64encode(message.sha256).decode(),
         size_bytes=message.size_bytes,
         metadata=dict(message.metadata),
+        created_by=message.created_by,
     )
     return VersionRecord(info, Annotations(dict(message.labels), dict(message.metrics)), tuple(message.aliases))
 

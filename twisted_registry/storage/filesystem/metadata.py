@@ -12,6 +12,7 @@ folded::
     data_size: 14
     user_data:
       "a": "="
+    created_by: "token:ci"                      (only with access control)
     transient: true                             (only if the version is not archived)
 
 All values are read as text, because a YAML library's own types truncate nanoseconds, take ``n: 1`` for a number and
@@ -43,7 +44,7 @@ long to parse.
 The limit on metadata applies to its encoding on the wire, where a pair takes at least 6 bytes besides its text.  In
 YAML, a byte of text takes at most 4, such as a control character written as ``\\x01``, and a pair takes 9 to 14 more
 for its quotes and its line.  So metadata takes at most 4 times its limit.  The rest is for the other fields; the
-longest is a model id of 200 bytes, at 3 bytes for each.
+longest are a creator of 512 bytes, at 4 bytes for each, and a model id of 200 bytes, at 3 bytes for each.
 """
 
 _MAX_EVENTS = 2 * (MAX_USER_DATA_BYTES // 6) + 1000
@@ -136,6 +137,7 @@ def _version(fields: _Fields, model_id: str, version_number: int) -> VersionInfo
         sha256=_sha256(_text_field(fields, "data_hash")),
         size_bytes=_size(_text_field(fields, "data_size")),
         metadata=_metadata(fields),
+        created_by=created_by if isinstance(created_by := fields.get("created_by"), str) else "",
     )
 
 
@@ -295,6 +297,7 @@ def dump_version(info: VersionInfo) -> bytes:
             *_plain_field("data_hash", info.sha256),
             *_plain_field("data_size", str(info.size_bytes)),
             *_metadata_events(info.metadata),
+            *(_quoted_field("created_by", info.created_by) if info.created_by else []),
             *([] if info.archived else _plain_field("transient", "true")),
         ]
     )

@@ -17,7 +17,8 @@ _FILE = re.compile(
     rb"creation_timestamp: ([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{9}Z)\n"
     rb"data_hash: ([A-Za-z0-9+/]{43}=)\n"
     rb"data_size: ([0-9]{1,19})\n"
-    rb"user_data:(?: \{\}\n|\n((?:%b)+))" % (_TEXT, re.sub(rb"\((?!\?)", rb"(?:", _PAIR))
+    rb"user_data:(?: \{\}\n|\n((?:%b)+))"
+    rb'(?:created_by: "(%b*)"\n)?' % (_TEXT, re.sub(rb"\((?!\?)", rb"(?:", _PAIR), _TEXT)
 )
 _PAIRS = re.compile(_PAIR)
 _MAX_BYTES = 64 * 1024
@@ -34,7 +35,7 @@ def parse_plain(content: bytes) -> dict[str, str | dict[str, str] | None] | None
     match = _FILE.fullmatch(content) if len(content) <= _MAX_BYTES else None
     if match is None:
         return None
-    model_id, number, created, sha256, size, pairs = match.groups()
+    model_id, number, created, sha256, size, pairs, created_by = match.groups()
     return {
         "model_id": model_id.decode("ascii"),
         "version_number": number.decode("ascii"),
@@ -44,4 +45,5 @@ def parse_plain(content: bytes) -> dict[str, str | dict[str, str] | None] | None
         "user_data": {key.decode("ascii"): value.decode("ascii") for key, value in _PAIRS.findall(pairs)}
         if pairs
         else {},
+        **({"created_by": created_by.decode("ascii")} if created_by is not None else {}),
     }

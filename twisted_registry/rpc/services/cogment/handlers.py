@@ -104,7 +104,9 @@ class Handlers:
             raise InvalidRequest("the stream is empty; it must begin with a header")
         call.note(model_id=header.model_id, archived=header.archived)
         key = key_of_caller(idempotency_key_in(call.metadata), call.actor)
-        info = await self._uploads.create(header, messages.read, codec.body_chunk, call.seen(header.model_id), key)
+        info = await self._uploads.create(
+            header, messages.read, codec.body_chunk, call.seen(header.model_id), key, call.actor
+        )
         call.note(version_number=info.version_number, size_bytes=info.size_bytes, sha256=info.sha256)
         call.set_trailing_metadata(checksum_metadata(info.size_bytes, info.sha256, info.xxh3))
         return await account_for(self._reply_budget.receiver(call), codec.created_reply(info))

@@ -177,6 +177,7 @@ def _version(
         labels=labels,
         metrics=metrics,
         aliases=aliases,
+        created_by=info.created_by,
     )
     # cogmentAPI takes later times than a Timestamp can hold.
     message.create_time.FromNanoseconds(min(info.created_ns, _MAX_TIMESTAMP_NS))
