@@ -188,6 +188,26 @@ class ConnectionsTests(SynchronousTestCase):
         asyncio.run(watch(19))
         self.assertNotEqual(looked, [])
 
+    def test_no_descriptors_left(self) -> None:
+        """
+        If hardly any descriptor is left, idle connections are closed however few there are, and the log says what to
+        do, once a minute.
+        """
+        self.connect("10.0.0.1", 3)
+        self.busy = {"ipv4:10.0.0.1:0"}
+
+        async def watch() -> None:
+            watching = asyncio.create_task(self.connections.watch(lambda: 85, 0.0, lambda: 100))
+            while len(self.accepted) > 1:
+                await asyncio.sleep(0)
+            watching.cancel()
+
+        asyncio.run(watch())
+        self.assertEqual(list(self.accepted), [("10.0.0.1", 0)])
+        (line,) = self.lines
+        for part in ("85 file descriptors are open", "limit is 100", "LimitNOFILE", "--max-connections, which is 20"):
+            self.assertIn(part, line)
+
     def test_accepted(self) -> None:
         """
         The clients of a port are found with what they have sent; connections made by this process are not.

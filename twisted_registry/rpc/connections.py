@@ -16,7 +16,15 @@ from typing import TypeVar
 
 from twisted.logger import Logger
 
-from twisted_registry.rpc.sockets import Address, address_of, is_loopback, network_of, open_descriptors, shut_down
+from twisted_registry.rpc.sockets import (
+    Address,
+    address_of,
+    descriptor_limit,
+    is_loopback,
+    network_of,
+    open_descriptors,
+    shut_down,
+)
 
 T = TypeVar("T")
 
@@ -25,6 +33,9 @@ _log = Logger()
 _CHECK_SECONDS = 1.0
 _LOG_SECONDS = 60.0
 _HEADROOM_SHARE = 16
+
+_DESCRIPTORS_MIN = 16
+"""With fewer left, connections are closed: some are needed to find them."""
 
 
 class Connections:
@@ -68,7 +79,10 @@ class Connections:
         self._logged_seconds: dict[str, float] = {}
 
     async def watch(
-        self, open_descriptors: Callable[[], int] = open_descriptors, check_seconds: float = _CHECK_SECONDS
+        self,
+        open_descriptors: Callable[[], int] = open_descriptors,
+        check_seconds: float = _CHECK_SECONDS,
+        descriptor_limit: Callable[[], int] = descriptor_limit,
     ) -> None:
         """
         Check periodically, until cancelled.
@@ -77,9 +91,20 @@ class Connections:
         while True:
             await asyncio.sleep(check_seconds)
             # Counting descriptors is cheap, and there are at least as many as connections.
-            if open_descriptors() >= fewest:
+            opened, limit = open_descriptors(), descriptor_limit()
+            is_full = opened >= limit - _DESCRIPTORS_MIN
+            if is_full and self._is_due("descriptors"):
+                _log.error(
+                    "{opened} file descriptors are open, and the limit is {limit}: new connections and archived "
+                    "versions may fail; raise the limit (ulimit -n, LimitNOFILE= of systemd) or lower "
+                    "--max-connections, which is {most}",
+                    opened=opened,
+                    limit=limit,
+                    most=self._limit,
+                )
+            if is_full or opened >= fewest:
                 try:
-                    await self.check()
+                    await self.check(is_full=is_full)
                 except Exception:  # the next check may succeed
                     _log.failure("cannot check the connections")
 
@@ -89,15 +114,25 @@ class Connections:
         """
         return len(await self._run(self._accepted))
 
+    async def unused(self) -> Collection[Address]:
+        """
+        Return the connections that carry no call now.
+        """
+        busy = {address_of(peer) for peer in self._busy()}
+        return (await self._run(self._accepted)).keys() - busy
+
     def close(self) -> None:
         """
         End the thread that inspects connections.
         """
         self._executor.shutdown(wait=False)
 
-    async def check(self) -> None:
+    async def check(self, *, is_full: bool = False) -> None:
         """
         Close connections of clients that have too many, and idle ones if their number is near the limit.
+
+        Args:
+            is_full: whether to close idle ones in any case.
         """
         accepted = await self._run(self._accepted)
         busy = {address_of(peer) for peer in self._busy()}
@@ -108,11 +143,14 @@ class Connections:
         beyond = await self._close_beyond_client_limit(accepted, busy)
         surplus = len(accepted) - len(beyond) - (self._limit - self._headroom)
         if surplus < 0:
-            return
+            if not is_full:
+                return
+            surplus = 0
         to_close = self._by_usefulness(idle - beyond, accepted)[: surplus + self._headroom]
         if to_close:
             self._closed["idle"] += len(await self._run(partial(self._shut_down, frozenset(to_close))))
-        self._log(accepted)
+        if not is_full:
+            self._log(accepted)
 
     async def _run(self, function: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, function)

@@ -5,7 +5,7 @@ The gRPC server: a thread with its own event loop.
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
@@ -35,6 +35,7 @@ from twisted_registry.rpc.chain import ArchiveIdentityCheck, Interceptor, generi
 from twisted_registry.rpc.connections import Connections
 from twisted_registry.rpc.endpoint import addresses_of
 from twisted_registry.rpc.grpc_options import server_options
+from twisted_registry.rpc.handshakes import Handshakes
 from twisted_registry.rpc.hang_up import HangUp
 from twisted_registry.rpc.interceptors.audit import Audit
 from twisted_registry.rpc.interceptors.authentication import Authentication
@@ -253,9 +254,11 @@ class RpcServer:
         bound.set_result(port)
         if self._unix is not None:
             self._unix.start()
-        watches = [connections.watch()]
+        watches: list[Coroutine[Any, Any, None]] = [connections.watch()]
         if self._authentication is not None:
             watches.append(self._authentication.watch())
+        if self._tls is not None:
+            watches.append(self._watch_handshakes(self._tls))
         watching = [self._loop.create_task(watch) for watch in watches]
         if await self._may_serve():
             tracker.open()
@@ -271,6 +274,15 @@ class RpcServer:
             await self._unix.stop(_FLUSH_SECONDS)
 
     # Connections, those of the Unix socket too
+
+    def _watch_handshakes(self, tls: ServerTls) -> Coroutine[Any, Any, None]:
+        callers: list[set[str]] = []
+        for tracker in (self._tracker, self._health_tracker):
+            tracker.callers = set()
+            callers.append(tracker.callers)
+        handshakes = Handshakes(callers, self._connections.unused)
+        tls.connecting = handshakes.begin
+        return handshakes.watch()
 
     def _accepted(self) -> Mapping[Address, int]:
         found = accepted_on(self._ports)

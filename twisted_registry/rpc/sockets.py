@@ -7,6 +7,7 @@ keeps that memory for as long as it likes.  Shutting down its connection always 
 
 import os
 import re
+import resource
 import socket
 import struct
 import sys
@@ -152,6 +153,14 @@ def open_descriptors() -> int:
         return size or len(os.listdir(_OPEN_DESCRIPTORS))
     except OSError:
         return 0
+
+
+def descriptor_limit() -> int:
+    """
+    Return how many descriptors this process may have now.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if limit == resource.RLIM_INFINITY else limit
 
 
 def _received_bytes(connection: socket.socket) -> int:

@@ -38,10 +38,12 @@ class ServerTls:
 
     Attributes:
         client_port: a second port where clients need a certificate; ``None`` if they need one everywhere or nowhere.
+        connecting: called when a handshake begins, in any thread.
     """
 
     def __init__(self, client_port: int | None = None) -> None:
         self.client_port = client_port
+        self.connecting: Callable[[], None] = lambda: None
         self._certificates: _Certificates | None = None
 
     @property
@@ -80,6 +82,7 @@ class ServerTls:
 
         def fetch() -> Any:  # gRPC calls it at each new connection
             nonlocal delivered
+            self.connecting()
             current = self._current
             if current.generation == delivered.generation:
                 return None

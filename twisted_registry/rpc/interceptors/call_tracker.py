@@ -115,7 +115,10 @@ class CallTracker:
     Attributes:
         serving: the calls that are accepted only while the registry serves.
         standing: the calls of methods that are always served.
+        callers: the connections that have made calls, for a reader that clears it; ``None`` if there is none.
     """
+
+    callers: set[str] | None = None
 
     def __init__(
         self,
@@ -250,7 +253,10 @@ class CallTracker:
         peer = call.peer
         self._calls += 1
         call.number = self._last_number = self._last_number + 1
-        self._by_peer[peer] = self._by_peer.get(peer, 0) + 1
+        calls = self._by_peer.get(peer, 0)
+        if not calls and self.callers is not None:
+            self.callers.add(peer)
+        self._by_peer[peer] = calls + 1
         self._by_host[host] = self._by_host.get(host, 0) + 1
         call.add_done_callback(partial(self._leave, call.number, peer, host))
 
