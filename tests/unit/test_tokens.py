@@ -2,6 +2,7 @@
 Tests for the registry's own tokens: their form, their file, and their check.
 """
 
+import hmac
 import os
 import stat
 from pathlib import Path
@@ -196,6 +197,8 @@ class TokenFileTests(SynchronousTestCase):
             (line.replace("1000", '"1000"'), "line 1"),
             (line.replace("1000", "true"), "line 1"),
             (line.replace(_TOKEN.sha256, "x"), "line 1"),
+            (line.replace("trainer", "a\\nb"), "line 1"),
+            (line.replace("trainer", "\\ud800"), "line 1"),
             ("[" * 100_000 + "\n", "line 1"),
             ("\n", "line 1"),
         ):
@@ -256,6 +259,25 @@ class OwnTokensTests(SynchronousTestCase):
         }
         self.assertEqual(len(texts), 1)
         self.assertIn("ask for a new one", texts.pop())
+
+    def test_comparison(self) -> None:
+        """
+        Secrets are compared in constant time, those with an unknown id, too, and only their hashes.
+        """
+        compared: list[tuple[str, str]] = []
+
+        def compare(one: str, other: str) -> bool:
+            compared.append((one, other))
+            return hmac.compare_digest(one, other)
+
+        known, unknown = Token(_TOKEN.id, "t" * 43), Token.make()
+        tokens = OwnTokens(lambda: self.roles, self.clock.seconds, compare)
+        tokens.replace({_TOKEN.id: record()})
+        for token in (known, unknown):
+            self.assertRaises(NotAuthenticated, tokens.authenticate, Credentials(token.text))
+        tokens.authenticate(Credentials(_TOKEN.text))
+        self.assertEqual([one for one, _ in compared], [known.sha256, unknown.sha256, _TOKEN.sha256])
+        self.assertEqual([other for _, other in compared], [_TOKEN.sha256, "0" * 64, _TOKEN.sha256])
 
     def test_malformed(self) -> None:
         """

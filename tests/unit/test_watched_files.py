@@ -26,6 +26,8 @@ class WatchedFilesTests(SynchronousTestCase):
         self.path = Path(self.mktemp())
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.used: list[bytes] = []
+        self.writes: list[bytes] = []
+        self.pauses = 0
         self.now_ns = time.time_ns()
         self.watched = self.watch()
         self.write(b"one")
@@ -39,7 +41,15 @@ class WatchedFilesTests(SynchronousTestCase):
         """
         Watch the file.
         """
-        return WatchedFiles([(FileKind("policy", 100), self.path)], self.use, lambda: self.now_ns)
+        return WatchedFiles([(FileKind("policy", 100), self.path)], self.use, lambda: self.now_ns, self.pause)
+
+    def pause(self, seconds: float) -> None:
+        """
+        Let another program write a content, if there is one.
+        """
+        self.pauses += 1
+        if self.writes:
+            self.write(self.writes.pop(0))
 
     def use(self, content: bytes) -> None:
         """
@@ -90,6 +100,39 @@ class WatchedFilesTests(SynchronousTestCase):
         self.path.symlink_to(third.name)
         self.watched.check()
         self.assertEqual(self.used, [b"one", b"two", b"three"])
+
+    def test_half_written(self) -> None:
+        """
+        A file that is written in place is used when it is whole, also if its parts could be used.
+        """
+        self.writes = [b"tw", b"two"]
+        self.write(b"")
+        self.watched.check()
+        self.assertEqual((self.used, self.levels()), ([b"one", b"two"], [LogLevel.info]))
+
+    def test_always_written(self) -> None:
+        """
+        A file that changes all the time leaves the old content in force, until it no longer does.
+        """
+        self.writes = [str(number).encode() for number in range(99)]
+        for _ in range(3):
+            self.write(b"two")
+            self.watched.check()
+        self.assertEqual((self.used, self.levels()), ([b"one"], [LogLevel.error]))
+        self.writes.clear()
+        self.watched.check()
+        self.assertEqual(len(self.used), 2)
+
+    def test_replaced_at_once(self) -> None:
+        """
+        A file that replaces another one by renaming is whole, and is used at once; not if it is empty.
+        """
+        for content, pauses in ((b"two", 0), (b"", 1)):
+            other = self.path.with_name("other")
+            other.write_bytes(content)
+            other.replace(self.path)
+            self.watched.check()
+            self.assertEqual((self.used[-1], self.pauses), (content, pauses))
 
     def test_same_time(self) -> None:
         """

@@ -16,6 +16,10 @@ _log = Logger()
 _SETTLED_NS = 2 * 10**9
 """A file that has changed less than so long ago may change again without another time: its content is compared."""
 
+_WRITE_SECONDS = 0.05
+_READS_MAX = 5
+"""A file that changes in place is read until two reads, so far apart, agree: a program may be writing it."""
+
 _Fingerprint = tuple[int, int, int, int, int]
 
 
@@ -43,6 +47,7 @@ class WatchedFiles:
         files: Sequence[tuple[FileKind, Path]],
         use: Callable[..., object],
         now_ns: Callable[[], int] = time.time_ns,
+        pause: Callable[[float], object] = time.sleep,
     ) -> None:
         """
 
@@ -50,10 +55,13 @@ class WatchedFiles:
             files: the files.
             use: called with the content of each file; puts them in force, or raises ``BadFile`` and changes nothing.
             now_ns: returns the time in nanoseconds since the Unix epoch.
+            pause: waits for some seconds.
         """
         self._files = files
         self._use = use
         self._now_ns = now_ns
+        self._pause = pause
+        self._inodes: Sequence[tuple[int, int]] = ()
         self._seen: Sequence[_Fingerprint] | None = None
         self._contents: Sequence[bytes] | None = None
         self._problem = ""
@@ -76,7 +84,7 @@ class WatchedFiles:
         logged, once, unless it is repaired by the next check: files that belong together change one after the other.
         """
         try:
-            has_changed = self._look()
+            has_changed = self._look(may_be_written=True)
         except BadFile as error:
             self._note(str(error))
             return
@@ -99,11 +107,15 @@ class WatchedFiles:
             for kind, path in self._files:
                 self.changed(kind.name, str(path), problem)
 
-    def _look(self) -> bool:
+    def _look(self, *, may_be_written: bool = False) -> bool:
         fingerprints = [self._stat(kind, path) for kind, path in self._files]
         if fingerprints == self._seen:
             return False
-        contents = [kind.read(path) for kind, path in self._files]
+        contents = self._read()
+        inodes = [fingerprint[:2] for fingerprint in fingerprints]
+        if may_be_written and contents != self._contents and (inodes == self._inodes or b"" in contents):
+            contents = self._read_until_written(contents)
+        self._inodes = inodes
         has_changed = contents != self._contents
         if has_changed:
             self._use(*contents)
@@ -111,6 +123,24 @@ class WatchedFiles:
         latest_ns = max(max(fingerprint[3:]) for fingerprint in fingerprints)
         self._seen = fingerprints if latest_ns < self._now_ns() - _SETTLED_NS else None
         return has_changed
+
+    def _read(self) -> Sequence[bytes]:
+        return [kind.read(path) for kind, path in self._files]
+
+    def _read_until_written(self, contents: Sequence[bytes]) -> Sequence[bytes]:
+        """
+        Return the contents that the files have once nobody writes them: a part of a policy may be a valid policy.
+
+        Raises:
+            BadFile: they change all the time.
+        """
+        for _ in range(_READS_MAX):
+            self._pause(_WRITE_SECONDS)
+            before, contents = contents, self._read()
+            if contents == before:
+                return contents
+        kind, path = self._files[0]
+        raise kind.bad(path, "changes all the time; replace it by renaming a whole file")
 
     def _stat(self, kind: FileKind, path: Path) -> _Fingerprint:
         try:

@@ -87,6 +87,8 @@ class TokenRecord:
         models, created, expires = given["models"], given["created"], given["expires"]
         if not all(isinstance(text, str) and text for text in (id, name, sha256, role)):
             raise ValueError("the id, the name, the sha256 and the role must be texts")
+        if not (id.isprintable() and name.isprintable()):  # they are in log lines and errors
+            raise ValueError("the id and the name must have printable characters only")
         if len(sha256) != 64 or set(sha256) - set("0123456789abcdef"):
             raise ValueError("the sha256 must have 64 hexadecimal digits")
         if not (isinstance(models, list) and all(isinstance(pattern, str) for pattern in models)):
