@@ -5,9 +5,8 @@ The frames of HTTP/2 (RFC 9113), as far as a client of gRPC needs them.
 """
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
-from types import MappingProxyType
 
 HEADER_BYTES = 9
 LARGEST_WINDOW = 2**31 - 1
@@ -32,6 +31,7 @@ class Kind(IntEnum):
     PING = 6
     GOAWAY = 7
     WINDOW_UPDATE = 8
+    CONTINUATION = 9
 
 
 class Setting(IntEnum):
@@ -106,12 +106,12 @@ def parsed_settings(payload: bytes) -> Iterator[tuple[int, int]]:
     yield from struct.iter_unpack(">HI", payload)
 
 
-def request_headers(path: str, metadata: Mapping[str, str] = MappingProxyType({})) -> bytes:
+def request_headers(path: str, metadata: Iterable[tuple[str, bytes]] = ()) -> bytes:
     """
     Make the headers of a call, each spelled out and kept in no table (RFC 7541, section 6.2.2).
 
     Args:
-        metadata: further headers, each of at most 127 bytes.
+        metadata: further headers.
     """
     fields = {
         ":method": "POST",
@@ -120,9 +120,20 @@ def request_headers(path: str, metadata: Mapping[str, str] = MappingProxyType({}
         ":authority": "localhost",
         "te": "trailers",
         "content-type": "application/grpc",
-        **metadata,
     }
-    return b"".join(
-        b"\x00" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
-        for name, value in fields.items()
-    )
+    headers = [*((name, value.encode()) for name, value in fields.items()), *metadata]
+    return b"".join(b"\x00" + _text(name.encode()) + _text(value) for name, value in headers)
+
+
+def _text(value: bytes) -> bytes:
+    """
+    Return a text with its length (RFC 7541, section 5).
+    """
+    length = len(value)
+    if length < 0x7F:
+        return bytes([length]) + value
+    prefix, rest = [0x7F], length - 0x7F
+    while rest >= 0x80:
+        prefix.append(rest & 0x7F | 0x80)
+        rest >>= 7
+    return bytes([*prefix, rest]) + value

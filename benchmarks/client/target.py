@@ -4,8 +4,7 @@ The server to call, and the way to it: TCP, or TLS over it.
 
 import socket
 import ssl
-from collections.abc import Iterable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from attrs import frozen
@@ -120,7 +119,7 @@ class Target:
 
     port: int
     tls: ssl.SSLContext | None = None
-    metadata: Sequence[Mapping[str, str]] = (MappingProxyType({}),)
+    metadata: Sequence[Iterable[tuple[str, bytes]]] = ((),)
 
     def connect(self) -> Wire:
         """

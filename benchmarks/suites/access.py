@@ -49,11 +49,11 @@ class _Side:
         """
         return repeat(self.target, method, [[prefixed(request)]], times)
 
-    def create(self, size_bytes: int, times: int) -> float:
+    def create(self, size_bytes: int, times: int, *, archived: bool = False) -> float:
         """
-        Create transient versions.
+        Create versions.
         """
-        sent = messages.upload(_MODEL, size_bytes, archived=False)
+        sent = messages.upload(_MODEL, size_bytes, archived=archived)
         return repeat(self.target, path("CreateVersion"), [sent], times)
 
     def retrieve(self, size_bytes: int, times: int) -> float:
@@ -125,12 +125,12 @@ class _Access:
         """
         Return the way to a registry with TLS.
         """
-        metadata = [{"authorization": f"Bearer {token}"} for token in tokens] or [{}]
-        return Target(server.port, trusting(self.authority.cert_pem.bytes().decode()), metadata)
+        metadata = [[("authorization", f"Bearer {token}".encode())] for token in tokens]
+        return Target(server.port, trusting(self.authority.cert_pem.bytes().decode()), metadata or ((),))
 
 
 def _record(token: Token, name: str) -> TokenRecord:
-    return TokenRecord(token.id, name, token.sha256, "publisher", ("team/*",), int(time.time()), None)
+    return TokenRecord(token.id, name, token.sha256, "maintainer", ("team/*",), int(time.time()), None)
 
 
 def _grant(number: int) -> str:
@@ -155,6 +155,7 @@ def run(context: Context) -> Iterator[Operation | Fact]:
         few_flags, few_tokens = access.control("few", _FEW, _FEW)
         many_flags, many_tokens = access.control("many", grants, tokens)
         few, many = start("registry with few tokens", *few_flags), start("registry with many tokens", *many_flags)
+        audit = start("registry with an audit log", *few_flags, "--audit-file", str(context.directory / "audit.log"))
         bare, encrypted = _Side(plain, Target(plain.port)).prepare(), _Side(tls, access.target(tls)).prepare()
         ten = _Side(few, access.target(few, few_tokens[0])).prepare()
         thousand = _Side(many, access.target(many, many_tokens[0])).prepare()
@@ -162,6 +163,8 @@ def run(context: Context) -> Iterator[Operation | Fact]:
         yield from _with_many(context, thousand, ten, f"{grants:,} grants and {tokens:,} tokens")
         in_turn = [_Side(many, access.target(many, *many_tokens)), _Side(few, access.target(few, *few_tokens))]
         yield _latest(context, f"latest info, {tokens:,} callers in turn", in_turn, f"{_FEW} callers", _SAME_BAR)
+        audited = _Side(audit, access.target(audit, few_tokens[0])).prepare()
+        yield from _audited(context, audited, ten)
         yield from _encrypted(context, encrypted, bare)
 
 
@@ -216,6 +219,19 @@ def _with_many(context: Context, many: _Side, few: _Side, name: str) -> Iterator
         500,
         _SAME_BAR,
     )
+
+
+def _audited(context: Context, audited: _Side, other: _Side) -> Iterator[Operation]:
+    for name, archived, times in (("transient", False, 500), ("archived", True, 100)):
+        yield _operation(
+            context,
+            f"create {name}, 1 KB, audit log",
+            (audited, other),
+            "without",
+            lambda side, times, archived=archived: side.create(KIB, times, archived=archived),  # type: ignore[misc]
+            times,
+            _AUDIT_BAR,
+        )
 
 
 def _encrypted(context: Context, tls: _Side, plain: _Side) -> Iterator[Operation]:
