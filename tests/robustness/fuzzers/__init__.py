@@ -5,5 +5,16 @@ something is wrong, and ``SEEDS`` to begin with.
 ``python -m tests.robustness.fuzzers NAME`` runs one under Atheris, which searches for inputs that reach new code.
 """
 
-NAMES = ("body_data", "handles", "headers", "layout", "reserved", "timestamps", "yaml_reader")
+NAMES = (
+    "body_data",
+    "credentials",
+    "handles",
+    "headers",
+    "layout",
+    "policies",
+    "reserved",
+    "timestamps",
+    "token_files",
+    "yaml_reader",
+)
 """The modules."""
