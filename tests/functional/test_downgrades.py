@@ -213,8 +213,8 @@ class ClientCertificateTests(DowngradeCase):
 
     def test_connections(self) -> None:
         """
-        Without a certificate, with one of another authority, and with one that has expired or is not valid yet, there
-        is no connection.
+        A client without a certificate cannot connect, nor can one whose certificate is of another authority, has
+        expired, or is not valid yet.
         """
         now = datetime.now(UTC)
         day = timedelta(days=1)
@@ -255,7 +255,7 @@ class ClientCertificateTests(DowngradeCase):
 
     def test_wildcard(self) -> None:
         """
-        A wildcard in a name of the policy is not one: the certificate must have that very name.
+        A wildcard inside a name of the policy has no meaning: the certificate must have that very name.
         """
         self.assertEqual(self.code_with(self.ca.issue_cert("trainer.example.org")), grpc.StatusCode.PERMISSION_DENIED)
         self.assertEqual(self.code_with(self.ca.issue_cert("*.example.org")), grpc.StatusCode.NOT_FOUND)
