@@ -83,7 +83,7 @@ class StatusTests(EdgeTestCase):
         """
         known = {"overall_load", "uptime_seconds", "versions_in_memory", "bytes_in_memory", "subscribers"}
         known |= {"calls", "connections", "evicted_latest"}
-        known |= {"archive", "archive_id", "archive_restores", "idempotency_keys"}
+        known |= {"archive", "archive_id", "archive_restores", "idempotency_keys", "caller"}
         self.assertLessEqual(known, set(self.client.statuses("*")))
         self.assertLessEqual(known, set(self.client.statuses("overall_load", "*", "nonsense")))
 

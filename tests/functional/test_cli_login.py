@@ -69,6 +69,14 @@ class LoginTestCase(AccessTestCase):
         self.assertNotIn(self.token[20:40], done.stderr)
         self.assertNotIn("Traceback", done.stderr)
 
+    def check_accepted_with_notes(self, *arguments: str) -> str:
+        """
+        Check that a command succeeds, and return what it prints on stdout.
+        """
+        done = self.run_command(*arguments)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
+
     def check_accepted(self, *arguments: str, typed: str = "") -> str:
         """
         Check that a command succeeds without a word on stderr, and return what it prints.
@@ -95,7 +103,8 @@ class LoginTests(LoginTestCase):
         After a login, commands for this address send the token, in any spelling, and after a logout they do not.
         """
         said = self.check_accepted("login", "--token-stdin", typed=f"{self.token}\n")
-        self.assertEqual(said, f"the registry at {self.address} accepts the token, which is kept in {self.file}\n")
+        who = f"token:ann (token {self.token[4:14]})"
+        self.assertEqual(said, f"the registry at {self.address} knows you as {who}; the token is kept in {self.file}\n")
         self.assertEqual(self.file.stat().st_mode & 0o777, 0o600)
         self.check_accepted("set", "m", "a=b")
         self.assertEqual(self.check_accepted("ls", "--server", self.address.upper()), "m\ta=b\n")
@@ -143,7 +152,7 @@ class LoginTests(LoginTestCase):
             terminal.wait_for(b"(not shown): ")
             arguments = Path(f"/proc/{process.pid}/cmdline").read_bytes()
             terminal.type(f"{self.token}\n".encode())
-            terminal.wait_for(b"accepts the token")
+            terminal.wait_for(b"knows you as token:ann")
             terminal.read_all()
             self.assertEqual(process.wait(TIMEOUT_SECONDS), 0)
         self.assertNotIn(self.token[20:40].encode(), terminal.shown + arguments)
@@ -186,14 +195,54 @@ class LoginTests(LoginTestCase):
 
     def test_without_access_control(self) -> None:
         """
-        If the registry also answers without a token, login says that it may not have looked at the token.
+        If the registry has no access control, login and whoami say so.
         """
         daemon = self.start("--archive-dir", "other")
         done = self.run_command(
             "login", f"localhost:{daemon.port}", "--token-stdin", typed=self.token, TWISTED_REGISTRY_TLS_CA=""
         )
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertIn("answers without a token, too", done.stderr)
+        self.assertIn("has no access control, so it does not look at tokens", done.stderr)
+        address = f"localhost:{daemon.port}"
+        done = self.run_command("whoami", "--server", address, TWISTED_REGISTRY_TLS_CA="")
+        self.assertEqual(done.stdout, "caller\tanyone (the registry has no access control)\n", done.stderr)
+
+    def test_who(self) -> None:
+        """
+        whoami shows the caller, the id of its token and when it ends; without a token it fails.
+        """
+        self.check_accepted("login", "--token-stdin", typed=self.token)
+        self.assertEqual(self.check_accepted("whoami"), f"caller\ttoken:ann\ntoken\t{self.token[4:14]}\n")
+        ends = {"caller": "token:ann", "token_id": self.token[4:14], "ends": None}
+        self.assertEqual(json.loads(self.check_accepted("whoami", "--json")), ends)
+        create = ("token", "create", "bob", "--model", "*", "--expires", "1h", "--file", "tokens")
+        token = self.check_accepted_with_notes(*create, "--role", "reader").strip()
+        self.daemon.wait_for("the token file tokens was read again")
+        said = self.check_accepted("login", "--token-stdin", typed=token)
+        self.assertRegex(
+            said, rf"knows you as token:bob \(token {token[4:14]}\), until \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\dZ; "
+        )
+        self.assertRegex(self.check_accepted("whoami"), r"\nends\t\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ\n")
+        self.check_accepted("logout")
+        self.check_refused(self.run_command("whoami"), 1, "must know who calls")
+
+    def test_without_status(self) -> None:
+        """
+        A caller that may not ask who it is can log in, too; one that may do nothing cannot.
+        """
+        (self.directory / "policy.toml").write_text('[roles]\npublishes = ["publish"]\n')
+        own = ("--tls-certificate", "cert.pem", "--tls-key", "key.pem", "--tokens-file", "tokens")
+        daemon = self.start("--archive-dir", "other", *own, "--policy-file", "policy.toml")
+        address = f"localhost:{daemon.port}"
+        token = self.add_token("bob", "publishes", "*")
+        daemon.wait_for("the token file tokens was read again")
+        said = self.check_accepted("login", address, "--token-stdin", typed=token)
+        self.assertIn("accepts the token, which is kept", said)
+        self.check_refused(self.run_command("whoami", "--server", address), 1, "token:bob", "'status'")
+        token = self.add_token("eve", "unknown", "*")
+        daemon.wait_for("the token file tokens was read again")
+        refused = self.run_command("login", address, "--token-stdin", typed=token)
+        self.check_refused(refused, 1, "token:eve", "no permission at all", "not kept")
 
     def test_completion(self) -> None:
         """

@@ -55,7 +55,7 @@ class PageTests(AccessTestCase):
         daemon.start()
         address = f"localhost:{daemon.port}"
         kept, *listed = self.run_lines(self.shell.replace("localhost:9000", address)).splitlines()
-        self.assertIn("accepts the token", kept)
+        self.assertIn("knows you as token:trainer (token ", kept)
         self.assertEqual(listed, ["walker\tteam=blue"] * 2)
         program = self.python.replace("localhost:9000", address)
         called = f"{program}\nprint([model.model_id for model in client.models()])\n"

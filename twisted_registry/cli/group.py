@@ -53,6 +53,7 @@ _COMMANDS = {
     "token": "Create, list and revoke access tokens of a registry.",
     "versions": "List a model's versions.",
     "watch": "Print new versions of a model as they are created.",
+    "whoami": "Show who you are for the registry.",
 }
 """The short help of each command; ``set`` is ``set_`` in ``commands/set_.py``, and so on."""
 

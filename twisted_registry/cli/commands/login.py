@@ -4,12 +4,14 @@ The command that keeps an access token for a registry.
 
 import os
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 import click
 from attrs import evolve
 from click.core import ParameterSource
 
+from twisted_registry.cli.caller import CallerFacts, ask_for_caller
 from twisted_registry.cli.errors import EXIT_STATUS_HELP, fail, report
 from twisted_registry.cli.server import TOKEN_VARIABLE, Address, Server, with_server
 from twisted_registry.cli.text import harmless
@@ -43,17 +45,18 @@ def login(server: Server, address: str | None, token_stdin: bool, no_keyring: bo
 
     server = evolve(server, address=address or server.address)
     token = _given_token(server, token_stdin)
-    answers_strangers = _check(server, token)
+    caller = _caller(server, token)
     tokens = SavedTokens()
     in_keyring = not no_keyring and usable_keyring() is not None
     tokens.save(server.address, token, in_keyring=in_keyring)
-    if answers_strangers:
-        report(
-            f"the registry at {server.address} answers without a token, too: it may have no access control, and not "
-            "have looked at this one"
-        )
     place = "in the keyring" if in_keyring else f"in {harmless(str(tokens.path))}"
-    click.echo(f"the registry at {server.address} accepts the token, which is kept {place}")
+    if caller.is_anyone:
+        report(f"the registry at {server.address} has no access control, so it does not look at tokens")
+        click.echo(f"the token is kept {place}")
+    elif caller.name:
+        click.echo(f"the registry at {server.address} knows you as {caller}; the token is kept {place}")
+    else:
+        click.echo(f"the registry at {server.address} accepts the token, which is kept {place}")
 
 
 def _given_token(server: Server, from_stdin: bool) -> str:
@@ -89,28 +92,23 @@ def _check_environment() -> None:
         raise click.UsageError(f"{name} is set, and commands would go on using its token: unset it first")
 
 
-def _check(server: Server, token: str) -> bool:
+def _caller(server: Server, token: str) -> CallerFacts:
     """
     Check a token with a call.
 
     Returns:
-        whether the registry also answers without one.
+        who its owner is for the registry; nobody, if the registry does not say it to this caller.
     """
-    from twisted_registry.client.errors import NotAuthenticated, NotPermitted, RegistryError
+    from twisted_registry.client.errors import NotAuthenticated, NotPermitted
 
     with evolve(server, token=token).client() as client:
         try:
             client.server_versions()
-        except NotAuthenticated as error:
+            with suppress(NotPermitted):
+                return ask_for_caller(client)
+        except (NotAuthenticated, NotPermitted) as error:
             _refuse(server, error.reason)
-        except NotPermitted as error:
-            _refuse(server, error.reason)
-    with evolve(server, token=None).client() as client:
-        try:
-            client.server_versions()
-        except RegistryError:
-            return False
-    return True
+    return CallerFacts()
 
 
 def _refuse(server: Server, reason: str) -> NoReturn:

@@ -18,6 +18,7 @@ from twisted_registry.domain.idempotency import key_of_caller
 from twisted_registry.protocol.call_metadata import checksum_metadata, idempotency_key_in
 from twisted_registry.rpc.budgets import COUNTED_BYTES, ReplyBudget
 from twisted_registry.rpc.call import CallContext
+from twisted_registry.rpc.caller_status import caller_status
 from twisted_registry.rpc.interceptors.idle_timeout import RequestStream
 from twisted_registry.rpc.services.cogment import codec
 
@@ -137,6 +138,8 @@ class Handlers:
 
     async def status(self, raw: bytes, call: CallContext) -> bytes:
         """
-        Return the status of the server.
+        Return the status of the server, and who the caller is for it.
         """
-        return codec.status_reply(await self._status.read(codec.status_names(raw)))
+        names = codec.status_names(raw)
+        of_server = await self._status.read(names)
+        return codec.status_reply({**of_server, **caller_status(call.caller, names)})
