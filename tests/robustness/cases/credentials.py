@@ -19,7 +19,9 @@ from twisted_registry.access.tokens import Token
 from twisted_registry.protocol.messages import api, common, v1
 
 _KEY = "authorization"
-_OK, _NOT_FOUND, _EXHAUSTED, _UNAUTHENTICATED = 0, 5, 8, 16
+_OK, _NOT_FOUND, _EXHAUSTED, _UNAVAILABLE, _UNAUTHENTICATED = 0, 5, 8, 14, 16
+_REFUSED = (_EXHAUSTED, _UNAVAILABLE, _UNAUTHENTICATED)
+"""Too long, throttled, or wrong."""
 _ROUND = 500
 _SIGNS_OF_A_BUG = ("Traceback", "incident")
 
@@ -127,9 +129,9 @@ class Stranger:
             self.leave()
         self.statuses[str(status)] += 1
         # Metadata of other keys may be refused by gRPC itself.
-        accepted = (_OK, _NOT_FOUND) if self.is_right(metadata) else (_UNAUTHENTICATED, _EXHAUSTED)
+        accepted = (_OK, _NOT_FOUND) if self.is_right(metadata) else _REFUSED
         is_unusual = any(key != _KEY for key, _ in metadata)
-        if status not in accepted and not (is_unusual and status in (None, _UNAUTHENTICATED, _EXHAUSTED)):
+        if status not in accepted and not (is_unusual and status in (None, *_REFUSED)):
             shown = [(key, value[:200]) for key, value in metadata]
             self.wrong.append(f"{path} with {shown}: status {status}")
 
