@@ -107,11 +107,13 @@ class FakeLog:
 
     Attributes:
         entries: what was recorded.
+        awaited: those of them for which somebody waits.
         problem: see ``IAuditLog.problem``.
         is_required: see ``IAuditLog.is_required``.
     """
 
     entries: list[dict[str, Any]] = field(factory=list)
+    awaited: list[dict[str, Any]] = field(factory=list)
     problem: str = ""
     is_required: bool = False
 
@@ -122,6 +124,7 @@ class FakeLog:
     def record(self, entry: Mapping[str, Any]) -> "Future[None]":
         """See ``IAuditLog.record``."""
         self.append(entry)
+        self.awaited.append(dict(entry))
         written: Future[None] = Future()
         written.set_result(None)
         return written

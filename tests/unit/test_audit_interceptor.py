@@ -201,6 +201,44 @@ class ResultTests(AuditCase):
             self.fail_call(SignInsThrottled("wait", 6.0))
         self.assertEqual(self.results(), [("UNAVAILABLE", None)] * 10)
 
+    def test_waits(self) -> None:
+        """
+        Calls wait for the lines of durable acts that have begun, unless these have certainly changed nothing.
+        """
+
+        async def begin(request: Any, call: CallContext) -> None:
+            call.note(model_id="m", archived=is_archived)
+            if error is not None:
+                raise error
+
+        async def main(action: Action) -> int:
+            before = len(self.log.awaited)
+            task, _ = await self.start(action, begin)
+            await asyncio.wait([task])
+            task.exception()
+            return len(self.log.awaited) - before
+
+        for action, is_archived, error, waits in (
+            (Action.DELETE, False, None, 1),
+            (Action.DESCRIBE, False, None, 1),
+            (Action.PUBLISH, True, None, 1),
+            (Action.PUBLISH, False, None, 0),
+            (Action.DELETE, False, StorageFailure("broken"), 1),
+            (Action.DELETE, False, UnknownModel("m"), 0),
+        ):
+            self.assertEqual(asyncio.run(main(action)), waits, (action, is_archived, error))
+        self.assertEqual(len(self.log.entries), 6)
+
+    def test_refusals_do_not_wait(self) -> None:
+        """
+        A call that is refused before it begins does not wait, so a flood of them is not one of syncs.
+        """
+        self.log.problem = "the disk is full"
+        for error in (StorageFailure("broken"), NotPermitted("no"), ZeroDivisionError()):
+            self.fail_call(error)
+        self.assertEqual(self.results(), [("UNAVAILABLE", None)] * 3)
+        self.assertEqual(self.log.awaited, [])
+
     def test_required(self) -> None:
         """
         A setting decides if publications are refused while the log has a problem.

@@ -48,7 +48,7 @@ class ChainEnd:
         sequence = self.sequence + 1
         fields = {**entry, "prev": self.sha256, "seq": sequence, "time": format_time(time_ns)}
         line = _encode(fields).encode("ascii")
-        return line, ChainEnd(sequence, hash_of(line))
+        return line, ChainEnd(sequence, hashlib.sha256(line).hexdigest())
 
 
 def hash_of(line: bytes) -> str:

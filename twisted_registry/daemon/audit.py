@@ -13,6 +13,7 @@ from twisted_registry.domain.errors import AuditUnavailable, CannotStart
 from twisted_registry.domain.models import VersionInfo
 
 _RETENTION = {"kind": "server", "name": "retention"}
+_PROBLEM_MAX_CHARACTERS = 1024
 _EVICTION = {"kind": "server", "name": "eviction"}
 
 
@@ -85,7 +86,7 @@ class DaemonAudit:
         Args:
             problem: why it cannot be used; empty if it is in force.
         """
-        facts = {"problem": problem} if problem else {}
+        facts = {"problem": problem[:_PROBLEM_MAX_CHARACTERS]} if problem else {}
         self._append(event="reload", file=kind, path=path, result="FAILED" if problem else "OK", **facts)
 
     def deleted(self, model_id: str, numbers: Sequence[int]) -> None:

@@ -3,10 +3,10 @@ The context of one call.
 """
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, NoReturn
-from uuid import uuid4
 
 import grpc
 import grpc.aio
@@ -119,7 +119,7 @@ class CallContext:
         for.
         """
         if not self._request_id:
-            self._request_id = request_id_in(self.metadata) or uuid4().hex[:16]
+            self._request_id = request_id_in(self.metadata) or os.urandom(8).hex()
         return self._request_id
 
     def readable(self, model_ids: Sequence[str]) -> Sequence[str]:

@@ -54,7 +54,9 @@ _NEVER_UNRECORDED = frozenset({Action.DELETE, Action.ALIAS, Action.ADMIN})
 
 _RECORD_SECONDS = 10.0
 _FINISH_SECONDS = 10.0
+_TEXTS = ("model_id", "alias", "source", "prefix")
 _TEXT_MAX_CHARACTERS = 1024
+"""The longest of these, and of names of callers, that a line has: a call that is refused may name anything."""
 
 
 class Audit:
@@ -213,8 +215,16 @@ class Audit:
         return entry
 
     def _part(self, call: CallContext, event: str, facts: Mapping[str, Any]) -> dict[str, Any]:
-        entry = {name: _short(value) for name, value in facts.items()}
-        entry |= {"event": event, "method": call.method.path, "peer": call.peer, "request_id": call.request_id}
+        entry: dict[str, Any] = {
+            **facts,
+            "event": event,
+            "method": call.method.path,
+            "peer": call.peer,
+            "request_id": call.request_id,
+        }
+        for name in _TEXTS:
+            if name in entry:
+                entry[name] = _short(entry[name])
         if call.caller is not None:
             identity = call.caller.identity
             entry["identity"] = {"kind": identity.kind, "name": _short(identity.name)}
@@ -238,9 +248,9 @@ def _is_refusal(call: CallContext, result: str, error: BaseException) -> bool:
     """
     Return whether a call that failed has certainly changed nothing.
     """
-    if isinstance(error, _REFUSED):
-        return True
-    return (result in _UNCHANGED and "version_count" not in call.facts) or (result == "CANCELLED" and not call.facts)
+    if not call.facts or isinstance(error, _REFUSED):
+        return True  # handlers note the model before they begin
+    return result in _UNCHANGED and "version_count" not in call.facts
 
 
 def result_of(error: BaseException, call: CallContext) -> str:
@@ -263,5 +273,5 @@ def _model_in(call: CallContext) -> Mapping[str, str]:
     return {} if model_id is None else {"model_id": _short(model_id)}
 
 
-def _short(value: Any) -> Any:
-    return value[:_TEXT_MAX_CHARACTERS] if isinstance(value, str) else value
+def _short(text: str) -> str:
+    return text[:_TEXT_MAX_CHARACTERS]

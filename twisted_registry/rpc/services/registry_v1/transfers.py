@@ -15,7 +15,7 @@ from twisted_registry.application.copies import Copies, CopyRequest
 from twisted_registry.application.creations import CreationRequest, Creations
 from twisted_registry.application.reads import ReadRequest, Reads
 from twisted_registry.domain.annotations import Annotations
-from twisted_registry.domain.creation import CreationDetails
+from twisted_registry.domain.creation import MAX_ALIASES, CreationDetails
 from twisted_registry.domain.errors import InvalidRequest
 from twisted_registry.domain.idempotency import key_of_caller
 from twisted_registry.domain.models import Chunk
@@ -33,6 +33,7 @@ from twisted_registry.rpc.parsing import parse
 from twisted_registry.rpc.services.registry_v1 import codec
 
 _IDENTITY = "identity"
+_NOTED_ALIAS_CHARACTERS = 128
 _CHUNK_TAG = 0x12
 """The ``chunk`` of a ``CreateVersionRequest``."""
 
@@ -106,8 +107,8 @@ class TransferCalls:
 
 
 def _note_aliases(aliases: Sequence[str], call: CallContext) -> None:
-    if aliases:
-        call.note(aliases=list(aliases))
+    if aliases:  # perhaps more, and longer ones, than are allowed
+        call.note(aliases=[alias[:_NOTED_ALIAS_CHARACTERS] for alias in aliases[:MAX_ALIASES]])
 
 
 class InterruptibleMessages:
