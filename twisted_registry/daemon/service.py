@@ -32,6 +32,7 @@ from twisted_registry.daemon.options import Options
 from twisted_registry.daemon.pools import Pools
 from twisted_registry.daemon.providers import Stores, create_stores
 from twisted_registry.daemon.retention_timer import RetentionTimer
+from twisted_registry.daemon.service_manager import ServiceManager, ServiceNotices
 from twisted_registry.daemon.startup import COMMAND, StartFailure, Terminal, reserve_standard_descriptors
 from twisted_registry.daemon.supervision import Supervisor
 from twisted_registry.domain.errors import ArchiveTaken, CannotStart
@@ -121,6 +122,7 @@ class RegistryService(Service):
             reactor, access_control.issuers, PooledExecutor(reactor, self.pools.issuers).defer
         )
         self._retention_timer = RetentionTimer(reactor, self._registry.retention)
+        self._notices = ServiceNotices(reactor, ServiceManager(), self._rpc.ask)
         self._supervisor = Supervisor(
             reactor, archive.description, self._archive_status, self._rpc.update_health, self._stop_without_archive
         )
@@ -186,7 +188,7 @@ class RegistryService(Service):
         self.access_reloader.start()
         self._key_refresher.start()
         HeapTrimmer(self._reactor, self._held_bytes, resident_bytes, self._trim_heap).follow(self._registry)
-        self._rpc.serve(self._log_start)
+        self._rpc.serve(self._started)
         # Again when the reactor runs, because it sets its own handlers when it starts.
         self._handle_signals(self._ask_to_stop)
         self._reactor.callWhenRunning(self._handle_signals, self._ask_to_stop)
@@ -221,7 +223,7 @@ class RegistryService(Service):
     def _trim_heap(self) -> None:
         self.pools.hashing.callInThread(trim_heap)  # it may take long
 
-    def _log_start(self) -> None:
+    def _started(self) -> None:
         is_new = self._archive_status.identity.is_new
         address = f"{self._rpc.host}:{self.port}" if self.port else f"unix:{self._settings.unix.path}"
         log_start(self._settings, self._archive.description, is_new, address)
@@ -231,6 +233,7 @@ class RegistryService(Service):
             _log.info("listening on {host}:{port} with client certificates", host=host, port=client_port)
         if self._rpc.health_port is not None:
             _log.info("health checks are answered at {host}:{port}", host=host, port=self._rpc.health_port)
+        self._notices.ready()
 
     # --- Signals and failures ---
 
@@ -286,6 +289,7 @@ class RegistryService(Service):
 
     async def _stop(self) -> None:
         grace_seconds = self._settings.network.grace_seconds
+        self._notices.stopping()
         _log.info("stopping; running calls have {seconds:g} s to finish", seconds=grace_seconds)
         timer = ThreadTimer(grace_seconds + _STOP_SECONDS, self._exit_without_storage)
         try:
@@ -294,6 +298,7 @@ class RegistryService(Service):
             _log.failure("the stores were not closed properly")
             self._exit_as_failed()
         timer.cancel()
+        self._notices.stopped()
         self.pools.stop()
         _log.info("stopped")
 

@@ -185,6 +185,16 @@ class RpcServer:
         with suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(self._health.set_usable, usable)
 
+    def ask(self, answered: Callable[[], None]) -> None:
+        """
+        Ask the server's event loop for a sign of life.
+
+        Args:
+            answered: called in the reactor's thread; never called if the loop hangs or has ended.
+        """
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._reactor.callFromThread, answered)
+
     def stop(self, grace_seconds: float) -> Deferred[None]:
         """
         Refuse new calls, end the streams of updates, and let the other running calls finish.
