@@ -10,7 +10,7 @@ from pathlib import Path
 
 from zope.interface import implementer
 
-from twisted_registry.contracts.access import IAuthenticator
+from twisted_registry.contracts.access import ISelectiveAuthenticator
 from twisted_registry.domain.access import Credentials, Identity
 
 KIND = "unix"
@@ -47,7 +47,7 @@ def _group_name(gid: int) -> str:
     return grp.getgrgid(gid).gr_name
 
 
-@implementer(IAuthenticator)
+@implementer(ISelectiveAuthenticator)
 class UnixPeers:
     """
     Identities of the users of this machine, named as the system names them, or by number if they have no name.  The
@@ -78,6 +78,10 @@ class UnixPeers:
         self._group_name = group_name
         self._no_uid, self._no_gid = overflow("overflowuid"), overflow("overflowgid")
         self._now_seconds = now_seconds
+
+    def concerns(self, credentials: Credentials) -> bool:
+        """See ``ISelectiveAuthenticator.concerns``."""
+        return credentials.unix_user is not None
 
     def authenticate(self, credentials: Credentials) -> Identity | None:
         """See ``IAuthenticator.authenticate``."""

@@ -4,8 +4,8 @@ Tests and tools for programs that build on the registry.
 ``start_registry`` and ``running_registry`` start a registry inside the process of a test.  The suites are for those
 who write a provider: ``ArchiveModelContract``, ``ArchiveVersionContract``, ``ArchiveUnavailableContract``,
 ``ArchiveIdentityContract``, ``ArchiveKeyContract``, ``ArchiveLifecycleContract``, ``ArchiveAnnotationContract``,
-``ArchiveUnfinishedContract``, ``TransientStoreContract`` and ``CoordinationContract``.  All of them work with trial,
-unittest and pytest.
+``ArchiveUnfinishedContract``, ``TransientStoreContract``, ``CoordinationContract`` and ``AuthenticatorContract``.  All
+of them work with trial, unittest and pytest.
 """
 
 from twisted_registry.testing.archive import ArchiveContract, ArchiveModelContract
@@ -19,6 +19,7 @@ from twisted_registry.testing.archive_optional import (
 )
 from twisted_registry.testing.archive_unfinished import ArchiveUnfinishedContract
 from twisted_registry.testing.archive_versions import ArchiveVersionContract
+from twisted_registry.testing.authenticators import AuthenticatorContract
 from twisted_registry.testing.coordination import CoordinationContract
 from twisted_registry.testing.memory_archive import MemoryArchive, MemoryMedium
 from twisted_registry.testing.server import InProcessRegistry, running_registry, start_registry
@@ -35,6 +36,7 @@ __all__ = [
     "ArchiveUnavailableContract",
     "ArchiveUnfinishedContract",
     "ArchiveVersionContract",
+    "AuthenticatorContract",
     "CoordinationContract",
     "InProcessRegistry",
     "MemoryArchive",
