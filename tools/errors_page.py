@@ -153,8 +153,8 @@ SERVER = {
         "the disk failed so late that the version may exist after a restart", "check the disk", "look first"
     ),
     "Unavailable": Advice(
-        "the server is away, starting or stopping, or still reads the versions that a search needs; `Unreachable` is a "
-        "special case",
+        "the server is away, starting or stopping, still reads the versions that a search needs, or cannot determine "
+        "now who calls, because an issuer is down; `Unreachable` is a special case",
         "wait",
         "yes; after `delete_model` look first",
     ),

@@ -7,6 +7,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+import grpc
+from grpc import StatusCode
+
 from tests.functional.test_access import TLS_FLAGS, AccessTestCase
 from tests.support.daemon import Daemon, run_twistd, wait_until
 from tests.support.documents import DocumentServer
@@ -164,6 +167,22 @@ class DiscoveryTests(IssuerTestCase):
         wait_until(is_unavailable, "the issuer is asked again")
         self.daemon.wait_for("cannot fetch the keys of the issuer ci.*those fetched before stay in force")
         self.client(self.daemon, self.sign(sub="admin", jti="another")).ensure_model("m")
+
+    def test_flood(self) -> None:
+        """
+        However many tokens name keys that nobody knows, the issuer is asked every few seconds at most.
+        """
+        self.client(self.daemon, self.sign(sub="admin")).ensure_model("m")
+        began, asked = time.monotonic(), len(self.server.requests)
+        credentials = grpc.ssl_channel_credentials(self.ca.cert_pem.bytes())
+        with grpc.secure_channel(f"localhost:{self.daemon.port}", credentials) as channel:
+            call: Any = channel.unary_unary("/cogmentAPI.ModelRegistrySP/Version", bytes, bytes)
+            tokens = [self.sign(SigningIssuer(key_id=str(number))) for number in range(2, 302)]
+            calls = [call.future(b"", metadata=[("authorization", f"Bearer {token}")]) for token in tokens]
+            codes = {each.code() for each in calls}
+        self.assertLessEqual(codes, {StatusCode.UNAUTHENTICATED, StatusCode.UNAVAILABLE, StatusCode.RESOURCE_EXHAUSTED})
+        fetches = (len(self.server.requests) - asked) / 2  # the configuration, and the keys
+        self.assertLessEqual(fetches, 1 + (time.monotonic() - began) / 5)
 
     def test_stream_ends(self) -> None:
         """

@@ -385,7 +385,8 @@ class NumbersExhausted(RegistryError):
 @define
 class Unavailable(RegistryError):
     """
-    The registry is starting or stopping, or is still reading the versions that a search needs.
+    The registry is starting or stopping, is still reading the versions that a search needs, or cannot determine now who
+    calls.
 
     Attributes:
         reason: which of these, and what to do.
