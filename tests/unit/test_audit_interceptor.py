@@ -13,7 +13,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.support.audit import FakeLog
 from tests.support.calls import METHOD, FakeContext, call_on
 from twisted_registry.domain.access import Action
-from twisted_registry.domain.errors import NotPermitted, SignInsThrottled, StorageFailure, UnknownModel
+from twisted_registry.domain.errors import (
+    AuditUnavailable,
+    NotPermitted,
+    SignInsThrottled,
+    StorageFailure,
+    Unavailable,
+    UnknownModel,
+)
 from twisted_registry.domain.models import VersionInfo
 from twisted_registry.rpc.bridge import AsyncioRuntime
 from twisted_registry.rpc.call import CallContext
@@ -233,10 +240,10 @@ class ResultTests(AuditCase):
         """
         A call that is refused before it begins does not wait, so a flood of them is not one of syncs.
         """
-        self.log.problem = "the disk is full"
-        for error in (StorageFailure("broken"), NotPermitted("no"), ZeroDivisionError()):
+        for error in (Unavailable("the registry is stopping"), AuditUnavailable("disk full"), NotPermitted("no")):
             self.fail_call(error)
-        self.assertEqual(self.results(), [("UNAVAILABLE", None)] * 3)
+        expected = ["UNAVAILABLE", "UNAVAILABLE", "PERMISSION_DENIED"]
+        self.assertEqual([result for result, _ in self.results()], expected)
         self.assertEqual(self.log.awaited, [])
 
     def test_required(self) -> None:
