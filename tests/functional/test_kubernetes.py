@@ -13,7 +13,8 @@ import trustme
 
 from tests.functional.test_start_failures import StartFailureTestCase
 from tests.support.cli import all_commands, invoke
-from tests.support.daemon import TIMEOUT_SECONDS, TWISTD, Daemon, clean_environment, free_port
+from tests.support.daemon import TIMEOUT_SECONDS, TWISTD, Daemon, clean_environment, free_port, wait_until
+from tests.support.jwts import SigningIssuer, key_set
 from tests.support.kubernetes import Pod, Volume, objects_in
 from twisted_registry.access.token_file import TokenRecord, editing_tokens
 from twisted_registry.access.tokens import Token
@@ -21,8 +22,11 @@ from twisted_registry.client import BlockingClient, Tls
 from twisted_registry.client.errors import NotAuthenticated, NotPermitted
 
 _DIRECTORY = Path(__file__).parents[2] / "deploy" / "kubernetes"
+_PAGE = Path(__file__).parents[2] / "docs" / "guides" / "kubernetes.md"
 _DOCKERFILE = Path(__file__).parents[2] / "Dockerfile"
 _REGISTRY = objects_in(_DIRECTORY / "registry.yaml")
+_TRAINER = objects_in(_DIRECTORY / "trainer.yaml")
+_JOB = _TRAINER["Job", "trainer"]
 
 
 class ManifestTestCase(StartFailureTestCase):
@@ -39,10 +43,14 @@ class ManifestTestCase(StartFailureTestCase):
         self.ca = trustme.CA()
         self.tls, self.tokens, self.policy = (self.pod.volume(name) for name in ("tls", "tokens", "policy"))
         self.renew()
-        self.token = self.write_token()
+        self.deployer = self.write_token()
+        self.issuer = SigningIssuer(algorithm="RS256", claims=self.claims())
+        self.token = self.issuer.sign(seconds=3600.0)
+        self.keys = self.pod.volume("keys")
+        self.keys.write({"keys.json": key_set(self.issuer.jwk())})
         data: dict[str, str] = _REGISTRY["ConfigMap", "registry-policy"]["data"]
-        self.policy_text = data["policy.toml"]
-        self.policy.write({name: content.encode() for name, content in data.items()})
+        self.policy_text = self.pod.inside(data["policy.toml"])
+        self.write_policy(self.policy_text)
         self.archive = self.pod.place("archive")
         self.archive.mkdir(parents=True)
         if self.pod.has_users:
@@ -60,15 +68,38 @@ class ManifestTestCase(StartFailureTestCase):
         key = leaf.private_key_pem.bytes()
         self.tls.write({"tls.crt": chain, "tls.key": key, "ca.crt": self.ca.cert_pem.bytes()})
 
+    def write_policy(self, text: str) -> None:
+        """
+        Write the policy.
+        """
+        self.policy.write({"policy.toml": text.encode()})
+
+    def claims(self) -> dict[str, Any]:
+        """
+        Return the claims of the trainer's token, as Kubernetes makes them.
+        """
+        projected = _JOB["spec"]["template"]["spec"]["volumes"][0]["projected"]["sources"]
+        (requested,) = (each["serviceAccountToken"] for each in projected if "serviceAccountToken" in each)
+        account = _JOB["spec"]["template"]["spec"]["serviceAccountName"]
+        namespace = _JOB["metadata"]["namespace"]
+        return {
+            "iss": "https://kubernetes.default.svc.cluster.local",
+            "aud": [requested["audience"]],
+            "sub": f"system:serviceaccount:{namespace}:{account}",
+            "nbf": int(time.time()),
+            "jti": "0b5b9f2c",
+            "kubernetes.io": {"namespace": namespace, "serviceaccount": {"name": account, "uid": "1f6f0c1c"}},
+        }
+
     def write_token(self) -> str:
         """
-        Write a file of tokens with a new one of ``trainer``, and return that.
+        Write a file of tokens with a new one of ``deployer``, and return that.
         """
         path = Path(self.mktemp())
         token = Token.make()
         with editing_tokens(path) as records:
             now = int(time.time())
-            records.append(TokenRecord(token.id, "trainer", token.sha256, "reader", ("none",), now, None))
+            records.append(TokenRecord(token.id, "deployer", token.sha256, "reader", ("none",), now, None))
         self.tokens.write({"tokens": path.read_bytes()})
         return token.text
 
@@ -88,6 +119,16 @@ class ManifestTestCase(StartFailureTestCase):
         daemon.prefix = self.pod.prefix
         self.addCleanup(daemon.kill)
         return daemon.start()
+
+    def is_known(self, daemon: Daemon, token: str) -> bool:
+        """
+        Return whether the daemon accepts a token.
+        """
+        try:
+            self.client(daemon, token).server_versions()
+        except NotAuthenticated:
+            return False
+        return True
 
     def client(self, daemon: Daemon, token: str | None) -> BlockingClient:
         """
@@ -127,18 +168,24 @@ class ManifestTests(ManifestTestCase):
         The registry serves callers as its policy says, from its files as they lie, and warns of none of them.
         """
         daemon = self.start_pod()
+        warnings = [line for line in daemon.lines if "#warn]" in line or "#error]" in line]
+        self.assertEqual(len(warnings), 1, warnings)
+        self.assertIn("new archive", warnings[0])
         client = self.client(daemon, self.token)
         client.ensure_model("team-a/walker")
         client.publish("team-a/walker", b"1")
         self.assertRaises(NotPermitted, client.ensure_model, "team-b/walker")
+        deployer = self.client(daemon, self.deployer)
+        self.assertEqual(deployer.retrieve("team-a/walker"), b"1")
+        self.assertRaises(NotPermitted, deployer.publish, "team-a/walker", b"2")
+        for claims in ({"aud": ["https://kubernetes.default.svc"]}, {"sub": "system:serviceaccount:team-b:trainer"}):
+            stranger = self.client(daemon, self.issuer.sign(**claims))
+            self.assertRaises((NotAuthenticated, NotPermitted), stranger.model, "team-a/walker")
         self.assertRaises(NotAuthenticated, self.client(daemon, None).models().__next__)
-        warnings = [line for line in daemon.lines if "#warn]" in line or "#error]" in line]
-        self.assertEqual(len(warnings), 1, warnings)
-        self.assertIn("new archive", warnings[0])
 
     def test_rotation(self) -> None:
         """
-        A new certificate, new tokens and a new policy are used when kubelet has replaced them.
+        A new certificate, new tokens, new keys of the cluster and a new policy are used when kubelet has replaced them.
         """
         daemon = self.start_pod()
         self.client(daemon, self.token).ensure_model("team-a/walker")
@@ -146,12 +193,16 @@ class ManifestTests(ManifestTestCase):
         self.renew()
         daemon.wait_for("tls.crt was read again")
         self.client(daemon, self.token).model("team-a/walker")
-        before, self.token = self.token, self.write_token()
+        before, after = self.deployer, self.write_token()
         daemon.wait_for("tokens was read again")
         self.assertRaises(NotAuthenticated, self.client(daemon, before).model, "team-a/walker")
-        self.policy.write({"policy.toml": self.policy_text.replace("team-a/*", "team-b/*").encode()})
+        self.client(daemon, after).model("team-a/walker")
+        other = SigningIssuer(algorithm="RS256", key_id="2", number=1, claims=self.issuer.claims)
+        self.keys.write({"keys.json": key_set(other.jwk())})
+        wait_until(lambda: self.is_known(daemon, other.sign(seconds=3600.0)), "the new key is used")
+        self.write_policy(self.policy_text.replace("team-a/*", "team-b/*"))
         daemon.wait_for("policy.toml was read again")
-        client = self.client(daemon, self.token)
+        client = self.client(daemon, other.sign(seconds=3600.0))
         client.ensure_model("team-b/walker")
         self.assertRaises(NotPermitted, client.model, "team-a/walker")
         self.assertNotIn("#error]", daemon.log)
@@ -190,10 +241,11 @@ class ManifestTests(ManifestTestCase):
         """
         Volumes, claims and services name objects that exist, or that the page creates.
         """
-        created = {
-            ("Secret", "registry-tokens"),
-            ("Secret", _REGISTRY["Certificate", "registry"]["spec"]["secretName"]),
-        }
+        certificate = _REGISTRY["Certificate", "registry"]["spec"]["secretName"]
+        by_page = {("Secret", "registry-tokens"), ("ConfigMap", "registry-issuer-keys")}
+        created = {*by_page, ("Secret", certificate)}
+        for _, name in by_page:
+            self.assertIn(f" {name} --from-file=", _PAGE.read_text())
         for _, kind, name in self.pod.sources():
             self.assertIn((kind, name), {*created, *_REGISTRY})
         mounted = {mount["name"] for mount in self.pod.container["volumeMounts"]}
@@ -215,11 +267,11 @@ class TrainerTests(ManifestTestCase):
         """
         Its command publishes, with the variables and the files that it has.
         """
-        job: Any = objects_in(_DIRECTORY / "trainer.yaml")["Job", "trainer"]
-        pod = Pod(job["spec"]["template"]["spec"], self.directory / "trainer")
+        self.assertIn(("ServiceAccount", _JOB["spec"]["template"]["spec"]["serviceAccountName"]), _TRAINER)
+        pod = Pod(_JOB["spec"]["template"]["spec"], self.directory / "trainer")
         (source,) = (volume["projected"] for volume in pod.spec["volumes"])
-        paths = {item["path"] for each in source["sources"] for item in next(iter(each.values()))["items"]}
-        self.assertEqual(paths, {"ca.crt", "token"})
+        (authority,) = (each["configMap"]["items"] for each in source["sources"] if "configMap" in each)
+        self.assertEqual(authority, [{"key": "ca.crt", "path": "ca.crt"}])
         place = pod.place("registry")
         Volume(place, 0o440, None).write({"ca.crt": self.ca.cert_pem.bytes(), "token": self.token.encode()})
         variables: Any = {each["name"]: pod.inside(each["value"]) for each in pod.container["env"]}
