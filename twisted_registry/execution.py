@@ -51,6 +51,13 @@ class TalliedPool:
         self._jobs = 0
         self._waiting: list[Deferred[None]] = []
 
+    @property
+    def jobs(self) -> int:
+        """
+        The number of jobs that run or wait for a thread.
+        """
+        return self._jobs
+
     def callInThread(self, func: Callable[..., Any], *args: Any) -> None:  # noqa: N802
         """See ``Pool.callInThread``."""
         with self._lock:

@@ -145,7 +145,7 @@ class FileTests(FileTestCase):
             ("network = 1\n", "network", "it is a section: write [network]"),
             ("[storage]\nlog-level = 1\n", "storage.log-level", "did you mean logging.log-level?"),
             ("[netwrok]\nport = 1\n", "netwrok.port", "did you mean network.port?"),
-            ("x = 1\n", "x", "the sections are network, unix, tls, access, storage, memory, limits, clients, logging"),
+            ("x = 1\n", "x", f"the sections are {', '.join(SECTIONS)}"),
         ):
             self.assertEqual(self.errors(toml), [f"FILE: {key!r} is not a setting; {nearest}"])
 

@@ -16,6 +16,7 @@ from twisted_registry.config.logging import LoggingSettings
 from twisted_registry.config.memory import MemorySettings
 from twisted_registry.config.network import MAX_CHUNK_SIZE_BYTES, NetworkSettings, UnixSettings
 from twisted_registry.config.storage import StorageSettings
+from twisted_registry.config.web import MetricsSettings, WebSettings
 from twisted_registry.daemon.descriptor_limit import usable_descriptors
 from twisted_registry.daemon.memory_limit import usable_memory
 from twisted_registry.daemon.options import Options
@@ -48,6 +49,9 @@ ROWS: list[tuple[str, str, str, Any, list[str]]] = [
     ("tokens-file", "access.tokens", "tokens", "tokens", ["a\0b"]),
     ("policy-file", "access.policy", "policy.toml", "policy.toml", ["a\0b"]),
     ("insecure", "access.insecure", "true", True, ["maybe"]),
+    ("http-port", "web.port", "0", 0, ["x", "65536"]),
+    ("http-interface", "web.interface", "::1", "::1", ["1.2.3", "*"]),
+    ("metrics-models", "metrics.models", "a/b, c,a/b", ("a/b", "c"), ["a,,b", "a\nb", ",".join(map(str, range(101)))]),
     ("grace-seconds", "network.grace_seconds", "0.5", 0.5, ["-1", "inf", "nan", "1e3", "86401", ".", "soon"]),
 ]
 COUNTS = (
@@ -125,6 +129,8 @@ class SettingsTests(SynchronousTestCase):
                     calls_max=min(20_000, usable_memory() // 400_000),
                 ),
                 logging=LoggingSettings(level="info", format="text"),
+                web=WebSettings(port=None, interface="127.0.0.1"),
+                metrics=MetricsSettings(models=()),
             ),
         )
         self.assertEqual(parse().storage.archive_description, "filesystem:.cogment_model_registry")

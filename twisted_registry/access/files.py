@@ -40,6 +40,7 @@ class WatchedFiles:
     Attributes:
         changed: called when ``check`` has read a file again: with its kind, its path, and why it cannot be used, which
             is empty if it is in force.
+        failures: how many changes of the files could not be used.
     """
 
     def __init__(
@@ -67,6 +68,14 @@ class WatchedFiles:
         self._problem = ""
         self._is_logged = False
         self.changed: Callable[[str, str, str], None] = _ignore_change
+        self.failures = 0
+
+    @property
+    def is_refused(self) -> bool:
+        """
+        True if the files cannot be used as they are now.
+        """
+        return self._is_logged
 
     def load(self) -> None:
         """
@@ -103,6 +112,7 @@ class WatchedFiles:
             self._problem, self._is_logged = problem, False
         elif not self._is_logged:
             self._is_logged = True
+            self.failures += 1
             _log.error("{problem}; what was read before stays in force", problem=problem)
             for kind, path in self._files:
                 self.changed(kind.name, str(path), problem)

@@ -181,6 +181,7 @@ class EventFeed:
         # The sequence of the last event of each model that has one in the feed.
         self._last_of: dict[str, int] = {}
         self._watching: dict[str, set[IEvent]] = {}
+        self._watches = 0
         # The watches that a checkpoint is still to wake, in this order.
         self._to_wake: dict[IEvent, None] = {}
         self._is_closed = False
@@ -291,12 +292,19 @@ class EventFeed:
         self.after(sequence)
         return self._last_of.get(model_id, 0) > sequence
 
+    def __len__(self) -> int:
+        """
+        Return the number of watches.
+        """
+        return self._watches
+
     def begin(self, wanted: EventFilter) -> IEvent:
         """
         Begin to wake a watch.
         """
         changed = self._runtime.event()
         self._watching.setdefault(wanted.model_id, set()).add(changed)
+        self._watches += 1
         return changed
 
     def end(self, wanted: EventFilter, changed: IEvent) -> None:
@@ -305,6 +313,7 @@ class EventFeed:
         """
         watching = self._watching[wanted.model_id]
         watching.discard(changed)
+        self._watches -= 1
         self._to_wake.pop(changed, None)
         if not watching:
             del self._watching[wanted.model_id]

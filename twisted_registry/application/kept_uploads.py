@@ -149,6 +149,12 @@ class KeptUploads:
             if kept.transfer.disk_bytes and not kept.transfer.upload.is_droppable:
                 self.drop(key)
 
+    def __len__(self) -> int:
+        """
+        Return the number of uploads that are kept.
+        """
+        return len(self._kept)
+
     async def claim(self, key: UploadKey, interrupt: Callable[[], None]) -> Claim:
         """
         Interrupt the call that has the same key, if there is one, and take its place.

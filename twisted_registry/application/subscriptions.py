@@ -2,6 +2,8 @@
 Subscriptions to the newest version of a model.
 """
 
+import time
+from collections.abc import Callable
 from types import TracebackType
 
 from twisted_registry.application.queries import Queries
@@ -20,14 +22,31 @@ class Subscriptions:
     Nothing is queued for a slow subscriber: when it is ready, it reads the newest version.
     """
 
-    def __init__(self, queries: Queries) -> None:
+    def __init__(
+        self,
+        queries: Queries,
+        delivered: Callable[[float], None] | None = None,
+        now_seconds: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """
+
+        Args:
+            delivered: called with the seconds from the commit of a version until a subscriber was sent it; ``None`` if
+                nobody wants to know.
+            now_seconds: returns the time in seconds from any fixed point, the same in all threads.
+        """
         self._queries = queries
+        self._delivered = delivered
+        self._now_seconds = now_seconds
+        # The last commit of each model that has subscribers: the number, and when it was.
+        self._committed: dict[str, tuple[int, float]] = {}
+        self._count = 0
         self._runtime = queries.runtime
         self._subscribers: dict[str, set[IEvent]] = {}
         self._is_closed = False
 
     def __len__(self) -> int:
-        return sum(len(subscribers) for subscribers in self._subscribers.values())
+        return self._count
 
     def follow(self, registry: IRegistry) -> None:
         """
@@ -42,6 +61,8 @@ class Subscriptions:
         model_id = event.model_id
         # A subscriber that is added later reads the new state by itself.
         if model_id in self._subscribers:
+            if self._delivered is not None and isinstance(event, VersionCommitted):
+                self._committed[model_id] = event.info.version_number, self._now_seconds()
             self._runtime.run_soon(lambda: self._wake(model_id))
 
     def _wake(self, model_id: str) -> None:
@@ -84,6 +105,7 @@ class Subscriptions:
         """
         changed = self._runtime.event()
         self._subscribers.setdefault(model_id, set()).add(changed)
+        self._count += 1
         return changed
 
     def remove(self, model_id: str, changed: IEvent) -> None:
@@ -92,8 +114,35 @@ class Subscriptions:
         """
         subscribers = self._subscribers[model_id]
         subscribers.discard(changed)
+        self._count -= 1
         if not subscribers:
             del self._subscribers[model_id]
+            self._committed.pop(model_id, None)
+
+    def count(self, model_id: str) -> int:
+        """
+        Return the number of subscriptions to a model.  May be called in any thread.
+        """
+        return len(self._subscribers.get(model_id, ()))
+
+    def begin_seconds(self) -> float:
+        """
+        Return the time at which a subscription begins.
+        """
+        return 0.0 if self._delivered is None else self._now_seconds()
+
+    def note_sent(self, model_id: str, version_number: int, since_seconds: float) -> None:
+        """
+        Record that a subscriber was sent a version.
+
+        Args:
+            since_seconds: when the subscription began: it did not wait for what was committed before.
+        """
+        if self._delivered is None:
+            return
+        number, committed_seconds = self._committed.get(model_id, (0, 0.0))
+        if number == version_number and committed_seconds > since_seconds:
+            self._delivered(self._now_seconds() - committed_seconds)
 
 
 class Subscription:
@@ -112,6 +161,7 @@ class Subscription:
     def __enter__(self) -> "Subscription":
         self._changed = self._subscriptions.add(self._model_id)
         self._changed.set()  # the first version is read at once
+        self._since_seconds = self._subscriptions.begin_seconds()
         return self
 
     def __exit__(
@@ -138,6 +188,12 @@ class Subscription:
             if info is not None:
                 self._last_number = info.version_number
                 return info
+
+    def note_sent(self) -> None:
+        """
+        Record that the client was sent the version that ``next`` has returned last.
+        """
+        self._subscriptions.note_sent(self._model_id, self._last_number, self._since_seconds)
 
     async def _snapshot(self) -> ModelSnapshot:
         snapshot = await self._queries.snapshot(self._model_id)

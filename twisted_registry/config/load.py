@@ -18,6 +18,7 @@ from twisted_registry.config.memory import MemorySettings
 from twisted_registry.config.network import NetworkSettings, UnixSettings
 from twisted_registry.config.setting import VARIABLE_PREFIX, Machine, Setting, settings_of
 from twisted_registry.config.storage import StorageSettings
+from twisted_registry.config.web import MetricsSettings, WebSettings
 from twisted_registry.domain.errors import shown
 
 CONFIG_VARIABLE = f"{VARIABLE_PREFIX}CONFIG"
@@ -48,6 +49,8 @@ class Settings:
     limits: Limits
     clients: ClientLimits
     logging: LoggingSettings
+    web: WebSettings
+    metrics: MetricsSettings
 
 
 SECTIONS: Mapping[str, type] = {
@@ -60,6 +63,8 @@ SECTIONS: Mapping[str, type] = {
     "limits": Limits,
     "clients": ClientLimits,
     "logging": LoggingSettings,
+    "web": WebSettings,
+    "metrics": MetricsSettings,
 }
 """The class of each section; in the configuration file a section is a table of this name."""
 

@@ -218,6 +218,16 @@ class ISnapshots(Interface):
         Return how many versions were evicted since the start that were the latest of their model and not archived.
         """
 
+    def model_count() -> int:
+        """
+        Return how many models there are, with damaged ones.
+        """
+
+    def search_index_bytes() -> int:
+        """
+        Return the approximate memory of the indexes of searches.
+        """
+
     def went_back(model_id: str, seen: int) -> bool:
         """
         Return whether the archive is in an earlier state than one that a client has seen, as after a backup was

@@ -125,6 +125,7 @@ def make_access_control(settings: Settings) -> AccessControl:
         CannotStart: a file cannot be used, settings do not fit together, or other machines could do anything.
     """
     _check_settings(settings)
+    _check_web(settings)
     access, tls = settings.access, settings.tls
     files: list[WatchedFiles] = []
     callers = quotas = issuers = None
@@ -261,6 +262,19 @@ def _check_unix(settings: Settings) -> None:
         raise CannotStart(
             "clients at --socket have no certificate, and could do nothing; pass --tokens-file or --policy-file for "
             "them, or leave out --socket"
+        )
+
+
+def _check_web(settings: Settings) -> None:
+    web, network = settings.web, settings.network
+    if web.port is None:
+        return
+    if web.port == network.port != 0:
+        raise CannotStart("--http-port and --port are the same; choose another one")
+    if not (settings.access.insecure or is_loopback(web.interface)):
+        raise CannotStart(
+            f"--http-interface {web.interface} would let other machines connect, but HTTP is not encrypted and does "
+            "not know its callers; if that is what you want, pass --insecure"
         )
 
 

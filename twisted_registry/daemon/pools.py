@@ -19,13 +19,16 @@ class Pools:
 
     Attributes:
         threads: all of them.
+        sizes: the pools by name, each with the most threads that it has.
         archive: calls the archive.
         transient: calls the transient store.
         hashing: computes hashes.
         searching: searches; a single thread, because searches do little but compute.
         access: reads the files of access control; a single thread.
         issuers: reads and fetches the keys of issuers; two threads, so that one issuer does not delay all others.
-        checking: renews the claim in one thread and checks the location in another, even if all others are blocked.
+        rendering: writes out the metrics; a single thread.
+        checking: renews the claim in one thread, checks the location in another and the space on the disk in a third,
+            even if all others are blocked.
     """
 
     def __init__(
@@ -39,18 +42,22 @@ class Pools:
         """
         self._reactor = reactor
         self.threads: list[ThreadPool] = []
+        self.sizes: dict[str, tuple[TalliedPool, int]] = {}
         self.archive = self._add("archive", archive_threads or _STORAGE_THREADS)
         self.transient = self._add("transient", transient_threads or _STORAGE_THREADS)
         self.hashing = self._add("hashing", os.cpu_count() or 1)
         self.searching = self._add("searching", 1)
-        self.checking = self._add("checking", 2)
+        self.checking = self._add("checking", 3)
         self.access = self._add("access", 1)
         self.issuers = self._add("issuers", 2)
+        self.rendering = self._add("rendering", 1)
 
     def _add(self, name: str, threads: int) -> TalliedPool:
         pool = ThreadPool(minthreads=0, maxthreads=threads, name=name)
         self.threads.append(pool)
-        return TalliedPool(self._reactor, pool)
+        tallied = TalliedPool(self._reactor, pool)
+        self.sizes[name] = tallied, threads
+        return tallied
 
     def start(self) -> None:
         """

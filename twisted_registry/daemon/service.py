@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred
@@ -15,6 +15,7 @@ from twisted.internet.error import ReactorNotRunning
 from twisted.logger import Logger
 
 from twisted_registry.config.load import Settings
+from twisted_registry.contracts.archive import IArchive
 from twisted_registry.contracts.ownership import ArchiveStatus, IIdentifiableArchive, ILocatedArchive, IOwnedArchive
 from twisted_registry.coordination.local import LocalCoordination
 from twisted_registry.daemon.access import AccessControl, AccessReloader, certificate_end, make_access_control
@@ -42,6 +43,10 @@ from twisted_registry.rpc.server import RpcServer
 from twisted_registry.rpc.services.cogment.codec import Chunker, frame
 from twisted_registry.storage.wrappers.error_log import StorageErrorLog
 from twisted_registry.storage.wrappers.logging import LoggingArchive
+from twisted_registry.storage.wrappers.measuring import measuring_archive
+
+if TYPE_CHECKING:
+    from twisted_registry.daemon.web import WebEdge
 
 _log = Logger(namespace="twisted_registry")
 
@@ -99,6 +104,8 @@ class RegistryService(Service):
         self.audit = DaemonAudit(settings.access)
         access_control.follow(self.audit.reloaded)
         self.pools = Pools(reactor, stores.archive_threads, stores.transient_threads)
+        self._not_serving = "the registry is starting"
+        self._web = self._make_web_edge()
         self._registry = self._make_registry(stores)
         self._rpc = RpcServer(
             reactor,
@@ -114,6 +121,7 @@ class RegistryService(Service):
             quotas=None if access_control.quotas is None else access_control.quotas.rates,
             audit_log=self.audit.log,
             unix=settings.unix,
+            observer=None if self._web is None else self._web.metrics.edge,
         )
         self.access_reloader = AccessReloader(
             reactor, access_control, lambda check: PooledExecutor(reactor, self.pools.access).defer(check)
@@ -127,9 +135,28 @@ class RegistryService(Service):
             reactor, archive.description, self._archive_status, self._rpc.update_health, self._stop_without_archive
         )
 
+    def _make_web_edge(self) -> "WebEdge | None":
+        if self._settings.web.port is None:
+            return None
+        # Imported late: without it, a daemon needs neither the web nor the metrics.
+        from twisted_registry.daemon.web import WebEdge
+
+        return WebEdge(self._reactor, self._settings, self.pools, self._problem)
+
+    def _problem(self) -> str:
+        return self._not_serving or self._archive_status.problem
+
+    def _logging_archive(self, archive: IArchive) -> LoggingArchive:
+        if self._web is None:
+            return LoggingArchive(archive, StorageErrorLog(archive.description))
+        observer = self._web.metrics.archive
+        return LoggingArchive(
+            measuring_archive(archive, observer), StorageErrorLog(archive.description, observer=observer)
+        )
+
     def _make_registry(self, stores: Stores) -> Registry:
         reactor, pools, chunk_size_bytes = self._reactor, self.pools, self._settings.network.chunk_size_bytes
-        archive = LoggingArchive(stores.archive, StorageErrorLog(stores.archive.description))
+        archive = self._logging_archive(stores.archive)
         archive_executor = executor_for(stores.archive, reactor, pools.archive, pools.hashing)
         return Registry(
             reactor,
@@ -177,6 +204,8 @@ class RegistryService(Service):
         self._use_quotas()
         self.audit.open()
         try:
+            if self._web is not None:
+                self._web.open()
             self._open()
         except BaseException:
             self.audit.close()
@@ -188,6 +217,10 @@ class RegistryService(Service):
         self.access_reloader.start()
         self._key_refresher.start()
         HeapTrimmer(self._reactor, self._held_bytes, resident_bytes, self._trim_heap).follow(self._registry)
+        if self._web is not None:
+            self._web.service.start(
+                self._registry, self._archive, self._archive_status, self._rpc.numbers, self._access_control
+            )
         self._rpc.serve(self._started)
         # Again when the reactor runs, because it sets its own handlers when it starts.
         self._handle_signals(self._ask_to_stop)
@@ -224,6 +257,7 @@ class RegistryService(Service):
         self.pools.hashing.callInThread(trim_heap)  # it may take long
 
     def _started(self) -> None:
+        self._not_serving = ""
         is_new = self._archive_status.identity.is_new
         address = f"{self._rpc.host}:{self.port}" if self.port else f"unix:{self._settings.unix.path}"
         log_start(self._settings, self._archive.description, is_new, address)
@@ -233,6 +267,8 @@ class RegistryService(Service):
             _log.info("listening on {host}:{port} with client certificates", host=host, port=client_port)
         if self._rpc.health_port is not None:
             _log.info("health checks are answered at {host}:{port}", host=host, port=self._rpc.health_port)
+        if self._web is not None:
+            self._web.log()
         self._notices.ready()
 
     # --- Signals and failures ---
@@ -290,6 +326,7 @@ class RegistryService(Service):
     async def _stop(self) -> None:
         grace_seconds = self._settings.network.grace_seconds
         self._notices.stopping()
+        self._not_serving = "the registry is stopping"
         _log.info("stopping; running calls have {seconds:g} s to finish", seconds=grace_seconds)
         timer = ThreadTimer(grace_seconds + _STOP_SECONDS, self._exit_without_storage)
         try:
@@ -312,6 +349,9 @@ class RegistryService(Service):
             await calls.idle()
         # The claim on the archive is renewed until the end, because closing may take long.
         await self._registry.close()
+        if self._web is not None:
+            await self._web.stop()
+            await self.pools.rendering.idle()
         self._supervisor.stop()
         self.access_reloader.stop()
         self._key_refresher.stop()

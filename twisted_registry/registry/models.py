@@ -301,6 +301,9 @@ class ModelIndex:
         self._whole: list[str] = []
         self.listed: tuple[str, ...] | None = None
 
+    def __len__(self) -> int:
+        return len(self._models)
+
     def models(self) -> list[Model]:
         """
         Return all models, in no particular order.

@@ -273,6 +273,14 @@ class Registry:
         """See ``ISnapshots.went_back``."""
         return self._state.index.get(model_id).went_back(seen)
 
+    def model_count(self) -> int:
+        """See ``ISnapshots.model_count``."""
+        return len(self._state.index)
+
+    def search_index_bytes(self) -> int:
+        """See ``ISnapshots.search_index_bytes``."""
+        return self._searches.size_bytes
+
     def evicted_latest(self) -> int:
         """See ``ISnapshots.evicted_latest``."""
         return self._evictions.count

@@ -73,7 +73,7 @@ class Heap:
 class Searches:
     """
     The search indexes.  A model gets one when it is searched for the first time, and loses it when others need the
-    memory.  Used in the reactor's thread, except for ``find``.
+    memory.  Used in the reactor's thread, except for ``find`` and ``size_bytes``.
 
     A model that nobody searches has none, and its changes cost nothing.
     """
@@ -100,6 +100,13 @@ class Searches:
         Cancel the loads under way, so that the registry can close.
         """
         self._is_stopped = True
+
+    @property
+    def size_bytes(self) -> int:
+        """
+        The approximate memory of all of them.
+        """
+        return sum(search.size_bytes for model in self._models if (search := model.search) is not None)
 
     def serial(self) -> ISerialExecutor:
         """

@@ -45,11 +45,14 @@ COUNTED_BYTES = 1024
 class ByteSemaphore:
     """
     A number of bytes that calls reserve: first come, first served.  Used in one event loop.
+
+    Attributes:
+        reserved_bytes: how many are reserved.
     """
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = max(1, limit_bytes)
-        self._reserved_bytes = 0
+        self.reserved_bytes = 0
         self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     @property
@@ -58,16 +61,23 @@ class ByteSemaphore:
         How many bytes must be released before the last waiter is served; 0 if nothing waits.
         """
         wanted = sum(size for size, _ in self._waiters)
-        return wanted and wanted + self._reserved_bytes - self._limit_bytes
+        return wanted and wanted + self.reserved_bytes - self._limit_bytes
+
+    @property
+    def waiting(self) -> int:
+        """
+        How many calls wait.
+        """
+        return len(self._waiters)
 
     def try_reserve(self, size_bytes: int) -> "Reservation | None":
         """
         Reserve bytes, unless that takes a wait.
         """
         size = min(size_bytes, self._limit_bytes)
-        if self._waiters or self._reserved_bytes + size > self._limit_bytes:
+        if self._waiters or self.reserved_bytes + size > self._limit_bytes:
             return None
-        self._reserved_bytes += size
+        self.reserved_bytes += size
         return Reservation(self, size)
 
     async def reserve(self, size_bytes: int) -> "Reservation":
@@ -91,7 +101,7 @@ class ByteSemaphore:
         """
         Return reserved bytes.
         """
-        self._reserved_bytes -= size_bytes
+        self.reserved_bytes -= size_bytes
         if self._waiters:
             self._serve()
 
@@ -104,9 +114,9 @@ class ByteSemaphore:
             self.release(waiter[0])
 
     def _serve(self) -> None:
-        while self._waiters and self._reserved_bytes + self._waiters[0][0] <= self._limit_bytes:
+        while self._waiters and self.reserved_bytes + self._waiters[0][0] <= self._limit_bytes:
             size, served = self._waiters.popleft()
-            self._reserved_bytes += size
+            self.reserved_bytes += size
             if not served.done():
                 served.set_result(None)
 
@@ -153,18 +163,44 @@ class SizedSemaphores:
         """
         return self._small if size_bytes <= _SMALL_BYTES else self._large
 
+    @property
+    def reserved_bytes(self) -> int:
+        """
+        How many bytes are reserved.
+        """
+        return self._small.reserved_bytes + self._large.reserved_bytes
+
+    @property
+    def waiting(self) -> int:
+        """
+        How many calls wait.
+        """
+        return self._small.waiting + self._large.waiting
+
 
 @implementer(IBudget)
 class UploadBudget:
     """
     The memory budget of running uploads.  An upload that waits for memory is not read: gRPC's flow control then keeps
     its data at the client.
+
+    Attributes:
+        waiting: how many uploads wait.
+        refused: how many were refused.
     """
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._semaphores = SizedSemaphores(limits.uploads_max_bytes)
-        self._waiting = 0
+        self.waiting = 0
+        self.refused = 0
+
+    @property
+    def reserved_bytes(self) -> int:
+        """
+        How many bytes are reserved.
+        """
+        return self._semaphores.reserved_bytes
 
     async def reserve(self, amount: int) -> Reservation:
         """See ``IBudget.reserve``."""
@@ -173,19 +209,21 @@ class UploadBudget:
         return semaphore.try_reserve(size_bytes) or await self._wait(semaphore, size_bytes)
 
     async def _wait(self, semaphore: ByteSemaphore, size_bytes: int) -> Reservation:
-        if self._waiting >= _UPLOADS_WAITING_MAX:
+        if self.waiting >= _UPLOADS_WAITING_MAX:
+            self.refused += 1
             raise Overloaded(f"{_UPLOADS_WAITING_MAX} uploads are already waiting for memory; try again later")
-        self._waiting += 1
+        self.waiting += 1
         try:
             async with asyncio.timeout(self._limits.uploads_wait_seconds):
                 return await semaphore.reserve(size_bytes)
         except TimeoutError:
+            self.refused += 1
             raise Overloaded(
                 f"the uploads under way hold all {self._limits.uploads_max_bytes} bytes allowed; try again later, "
                 "or start the registry with a larger --uploads-max-bytes"
             ) from None
         finally:
-            self._waiting -= 1
+            self.waiting -= 1
 
 
 @implementer(IBudget)
@@ -299,6 +337,20 @@ class ReplyBudget:
         self._disconnect = disconnect
         self._reservations: set[ReplyReservation] = set()
         self._sweep = Sweep(self._idle_seconds, self._disconnect_idle)
+
+    @property
+    def reserved_bytes(self) -> int:
+        """
+        How many bytes are reserved.
+        """
+        return self._semaphores.reserved_bytes
+
+    @property
+    def waiting(self) -> int:
+        """
+        How many calls wait.
+        """
+        return self._semaphores.waiting
 
     def receiver(self, call: CallContext) -> "CallReceiver":
         """

@@ -47,6 +47,7 @@ class CallContext:
         report: records a part of what the call has done at once: the event, and its facts.  May be called in any
             thread.  Does nothing without an audit log.
         code: the status it was aborted with; ``OK`` unless it was.
+        error_type: the class of the error it was aborted for; ``None`` unless it was.
         number: identifies it among the calls under way; the call tracker sets it.
         read: waits for the next message of the request, and returns its bytes, or gRPC's marker of the end.  Handlers
             take their messages from the request they are given: those are under the idle timeout.
@@ -61,6 +62,7 @@ class CallContext:
         "caller",
         "code",
         "credentials",
+        "error_type",
         "facts",
         "generation",
         "meter",
@@ -99,6 +101,7 @@ class CallContext:
         self.work: asyncio.Future[Any] | None = None
         self.report: Callable[[str, Mapping[str, Any]], None] = _ignore_report
         self.code = grpc.StatusCode.OK
+        self.error_type: type[Exception] | None = None
         self.number = 0
         self.read: Callable[[], Awaitable[Any]] = context.read
         self.write: Callable[[Any], Awaitable[None]] = context.write

@@ -3,7 +3,7 @@ The chain that every call passes, those of health and reflection too.
 
 Its order, the outermost first:
 
-1. The access log, which also sees the status of calls that fail.  Metrics belong next to it.
+1. The access log and the metrics, which also see the status of calls that fail.
 2. Errors: whatever the rest raises becomes the call's status.
 3. The audit log, if there is one, which records the calls that change something.  It has a second part at the end.
 4. The call tracker: limits, and whether the registry serves.  Refusing a call here costs least.
@@ -45,6 +45,7 @@ from twisted_registry.rpc.interceptors.authentication import Authentication
 from twisted_registry.rpc.interceptors.authorization import authorizer
 from twisted_registry.rpc.interceptors.call_tracker import CallTracker
 from twisted_registry.rpc.interceptors.idle_timeout import IdleTimeout
+from twisted_registry.rpc.interceptors.metrics import CallMetrics
 from twisted_registry.rpc.interceptors.quotas import QuotaChecks
 from twisted_registry.rpc.methods import Handler, Method, Service
 
@@ -141,6 +142,7 @@ def end_failed_calls(
                 failed(call, error)
             code, text = status_of(error, call)
             trailing = ((REQUEST_ID_KEY, call.request_id), *details_of(error, code, text))
+            call.error_type = type(error)
         await call.abort(code, text, trailing)
 
     return handle
@@ -209,6 +211,7 @@ def interceptors(
     authentication: Authentication | None = None,
     quotas: QuotaChecks | None = None,
     audit: Audit | None = None,
+    metrics: CallMetrics | None = None,
 ) -> Sequence[Interceptor]:
     """
     Return the interceptors in their order.
@@ -218,8 +221,11 @@ def interceptors(
         authentication: finds out who calls; ``None`` without access control: then anyone may do anything.
         quotas: applies quotas to calls; ``None`` without a policy.
         audit: records calls; ``None`` without an audit log.
+        metrics: reports calls; ``None`` if nobody reads metrics.
     """
     begin: list[Interceptor] = [log_calls] if access_log else []
+    if metrics is not None:
+        begin.append(metrics.intercept)
     end: list[Interceptor] = []
     if audit is None:
         begin += [end_failed_calls, tracker.intercept]
@@ -232,7 +238,9 @@ def interceptors(
     return [*begin, authentication.intercept, identity.intercept, timeout.intercept, read_requests, *permit, *end]
 
 
-def generic_handler(service: Service, chain: Sequence[Interceptor]) -> "grpc.GenericRpcHandler[Any, Any]":
+def generic_handler(
+    service: Service, chain: Sequence[Interceptor], metrics: CallMetrics | None = None
+) -> "grpc.GenericRpcHandler[Any, Any]":
     """
     Return a service as gRPC takes it.
 
@@ -242,13 +250,14 @@ def generic_handler(service: Service, chain: Sequence[Interceptor]) -> "grpc.Gen
 
     Args:
         chain: the interceptors, the outermost first.
+        metrics: reports the bytes of messages; ``None`` if nobody reads metrics.
     """
     return grpc.method_handlers_generic_handler(
-        service.name, {method.name: _method_handler(method, chain) for method in service.methods}
+        service.name, {method.name: _method_handler(method, chain, metrics) for method in service.methods}
     )
 
 
-def _method_handler(method: Method, chain: Sequence[Interceptor]) -> Any:
+def _method_handler(method: Method, chain: Sequence[Interceptor], metrics: CallMetrics | None) -> Any:
     handler = method.handler
     for intercept in reversed(chain):
         handler = intercept(method, handler)
@@ -257,4 +266,6 @@ def _method_handler(method: Method, chain: Sequence[Interceptor]) -> Any:
         return await handler(None, CallContext(method, context))
 
     make = grpc.stream_stream_rpc_method_handler if method.streams_replies else grpc.stream_unary_rpc_method_handler
+    if metrics is not None:
+        return make(serve, metrics.deserializer(method), metrics.serializer(method))
     return make(serve, response_serializer=method.reply and method.reply.SerializeToString)

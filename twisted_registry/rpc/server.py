@@ -24,6 +24,7 @@ from twisted_registry.application.subscriptions import Subscriptions
 from twisted_registry.config.limits import ClientLimits, Limits
 from twisted_registry.config.network import NetworkSettings, UnixSettings, bracketed
 from twisted_registry.contracts.access import IAccess, IAuditLog
+from twisted_registry.contracts.observation import IEdgeObserver
 from twisted_registry.contracts.ownership import ArchiveStatus
 from twisted_registry.contracts.quotas import IRateQuotas
 from twisted_registry.contracts.registry import IRegistry
@@ -41,9 +42,11 @@ from twisted_registry.rpc.interceptors.audit import Audit
 from twisted_registry.rpc.interceptors.authentication import Authentication
 from twisted_registry.rpc.interceptors.call_tracker import CallTracker
 from twisted_registry.rpc.interceptors.idle_timeout import IdleTimeout
+from twisted_registry.rpc.interceptors.metrics import CallMetrics, watch_lag
 from twisted_registry.rpc.interceptors.quotas import QuotaChecks
 from twisted_registry.rpc.interceptors.refusals import Refusals
 from twisted_registry.rpc.methods import Service
+from twisted_registry.rpc.numbers import ServerNumbers
 from twisted_registry.rpc.services.cogment.methods import cogment_service
 from twisted_registry.rpc.services.health import Health
 from twisted_registry.rpc.services.reflection import reflection_service
@@ -69,9 +72,11 @@ class RpcServer:
 
     Attributes:
         health_port: the port that serves only health checks, once it is bound; ``None`` if there is none.
+        numbers: what the server counts, once it is bound.
     """
 
     health_port: int | None = None
+    numbers: ServerNumbers
 
     _log = Logger()
 
@@ -91,6 +96,7 @@ class RpcServer:
         quotas: IRateQuotas | None = None,
         audit_log: IAuditLog | None = None,
         unix: UnixSettings | None = None,
+        observer: IEdgeObserver | None = None,
     ) -> None:
         """
 
@@ -103,6 +109,7 @@ class RpcServer:
             certificate_end: returns when a certificate in PEM expires, in seconds since the Unix epoch.
             audit_log: records calls; ``None`` for no record.
             unix: the Unix socket; by default there is none.
+            observer: what calls are reported to; ``None`` for nothing.
         """
         self._reactor = reactor
         self._archive_status = archive_status
@@ -114,6 +121,8 @@ class RpcServer:
         self._further_services = services
         self._access = access
         self._quotas = quotas
+        self._observer = observer
+        self._metrics = None if observer is None else CallMetrics(observer)
         self._tls = tls
         self._certificate_end = certificate_end
         self._audit_log = audit_log
@@ -240,7 +249,8 @@ class RpcServer:
         self._serve = asyncio.Event()
         self._stop = asyncio.Event()
         self._queries = Queries(self._registry, AsyncioRuntime(self._reactor, self._loop))
-        self._subscriptions = Subscriptions(self._queries)
+        observer = self._observer
+        self._subscriptions = Subscriptions(self._queries, None if observer is None else observer.delivered)
         self._feed = EventFeed(self._queries.runtime)
         kept_limits = KeptLimits(self._limits.kept_uploads_max_memory_bytes, self._limits.unfinished)
         self._kept_uploads = KeptUploads(self._queries.runtime, kept_limits, time.time)
@@ -257,6 +267,9 @@ class RpcServer:
         )
         self._authentication = self._make_authentication()
         self._audit = None if self._audit_log is None else Audit(self._audit_log, self._access)
+        self._upload_budget = UploadBudget(self._limits)
+        self._reply_budget = ReplyBudget(self._limits, self._disconnect)
+        self.numbers = self._make_numbers()
         server, health = self._make_server(), self._make_health_server()
         port = await self._bind(server, health)
         client_port = None if self._tls is None else self._tls.client_port
@@ -269,6 +282,8 @@ class RpcServer:
             watches.append(self._authentication.watch())
         if self._tls is not None:
             watches.append(self._watch_handshakes(self._tls))
+        if observer is not None:
+            watches.append(watch_lag(observer.lagged))
         watching = [self._loop.create_task(watch) for watch in watches]
         if await self._may_serve():
             tracker.open()
@@ -368,6 +383,7 @@ class RpcServer:
             self._authentication,
             None if self._quotas is None else QuotaChecks(self._quotas),
             self._audit,
+            self._metrics,
         )
         self._add(server, services, chain)
         self._add_health(server)
@@ -386,20 +402,20 @@ class RpcServer:
     def _add_health(self, server: grpc.aio.Server) -> None:
         tracker = self._health_tracker
         identity = ArchiveIdentityCheck(self._archive_status)
-        chain = interceptors(tracker, identity, self._idle_timeout(tracker), self._access_log)
+        chain = interceptors(tracker, identity, self._idle_timeout(tracker), self._access_log, metrics=self._metrics)
         self._add(server, [self._health.service], chain)
 
     def _add(self, server: grpc.aio.Server, services: Sequence[Service], chain: Sequence[Interceptor]) -> None:
         if self._unix is not None:
             chain = [self._unix.intercept, *chain]
-        server.add_generic_rpc_handlers([generic_handler(service, chain) for service in services])
+        server.add_generic_rpc_handlers([generic_handler(service, chain, self._metrics) for service in services])
 
     def _idle_timeout(self, tracker: CallTracker) -> IdleTimeout:
         return IdleTimeout(self._limits.upload_idle_seconds, tracker.begin_wait, tracker.end_wait)
 
     def _registry_services(self) -> Sequence[Service]:
         limits, chunk_bytes = self._limits, self._network.chunk_size_bytes
-        reply_budget, upload_budget = ReplyBudget(limits, self._disconnect), UploadBudget(limits)
+        reply_budget, upload_budget = self._reply_budget, self._upload_budget
         status = self._server_status()
         return (
             cogment_service(
@@ -410,13 +426,27 @@ class RpcServer:
             ),
         )
 
+    def _count_calls(self) -> int:
+        return len(self._tracker) + len(self._health_tracker)
+
+    def _make_numbers(self) -> ServerNumbers:
+        return ServerNumbers(
+            self._count_calls,
+            lambda: len(self._accepted()),
+            self._subscriptions,
+            self._feed,
+            self._upload_budget,
+            self._reply_budget,
+            self._kept_uploads,
+        )
+
     def _server_status(self) -> ServerStatus:
         return ServerStatus(
             self._registry,
             self._archive_status,
             time.monotonic(),
             self._subscriptions.__len__,
-            lambda: len(self._tracker) + len(self._health_tracker),
+            self._count_calls,
             self._connections.count,
         )
 

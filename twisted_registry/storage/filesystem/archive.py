@@ -6,7 +6,7 @@ how they are written.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -14,6 +14,7 @@ from zope.interface import implementer
 from twisted_registry.contracts.archive import IVersionBatches
 from twisted_registry.contracts.idempotency import IKeyedArchive, StoredKey
 from twisted_registry.contracts.lifecycle import IDeferredRemovals, ILifecycleArchive
+from twisted_registry.contracts.observation import IDiskReporter, ISyncReporter
 from twisted_registry.contracts.ownership import ArchiveIdentity, IIdentifiableArchive, ILocatedArchive, IOwnedArchive
 from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter
 from twisted_registry.contracts.unfinished import IResumableArchive, UnfinishedUpload
@@ -33,7 +34,7 @@ from twisted_registry.storage.filesystem.model_folders import ModelFolders
 from twisted_registry.storage.filesystem.pinned_directory import LockFailed, PinnedDirectory, in_use
 from twisted_registry.storage.filesystem.private_folder import NotPrivate
 from twisted_registry.storage.filesystem.retention import RetentionFiles
-from twisted_registry.storage.filesystem.space import Space
+from twisted_registry.storage.filesystem.space import Space, disk_bytes
 from twisted_registry.storage.filesystem.staging import StagingArea
 from twisted_registry.storage.filesystem.system import Folder, System, close_quietly, exists, lexists, within
 from twisted_registry.storage.filesystem.versions import ArchivedVersions
@@ -57,6 +58,8 @@ def filesystem_archive(directory: str) -> "FilesystemArchive":
     IDeferredRemovals,
     IResumableArchive,
     IVersionBatches,
+    ISyncReporter,
+    IDiskReporter,
 )
 class FilesystemArchive:
     """
@@ -145,6 +148,15 @@ class FilesystemArchive:
         """See ``ILocatedArchive.missing``."""
         with reading():
             return self._models.missing(model_ids)
+
+    def report_syncs(self, synced: Callable[[float], None]) -> None:
+        """See ``ISyncReporter.report_syncs``."""
+        self._system.synced = synced
+
+    def disk_bytes(self) -> tuple[int, int]:
+        """See ``IDiskReporter.disk_bytes``."""
+        with reading():
+            return disk_bytes(self._directory.folder.descriptor)
 
     def _open_directory(self) -> None:
         try:

@@ -41,6 +41,20 @@ def free_bytes(descriptor: int) -> int | None:
     return found.f_frsize * (found.f_bfree if os.geteuid() == 0 else found.f_bavail)  # root may use reserved blocks
 
 
+def disk_bytes(descriptor: int) -> tuple[int, int]:
+    """
+    Return how much this process can write to the file system of an open folder, and how large that is.
+
+    Raises:
+        OSError: the file system does not say.
+    """
+    found = os.fstatvfs(descriptor)
+    free = free_bytes(descriptor)
+    if free is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    return free, found.f_frsize * found.f_blocks
+
+
 class Space:
     """
     Space that can be freed.  May be used in any thread but the reactor's, because its lock is held while files are

@@ -127,9 +127,11 @@ class System:
 
     Attributes:
         space: freed if the medium is full, before a call fails for that.
+        synced: called with the seconds of each sync; ``None`` for nothing.
     """
 
     space = Space()
+    synced: Callable[[float], None] | None = None
 
     def seconds(self) -> float:
         """
@@ -232,13 +234,19 @@ class System:
         """
         Sync a file or a folder.
         """
-        self.space.freeing(lambda: os.fsync(descriptor), descriptor)
+        self._timed(os.fsync, descriptor)
 
     def sync_data(self, descriptor: int) -> None:
         """
         Sync a file's data, without metadata that is not needed to read it.
         """
-        self.space.freeing(lambda: os.fdatasync(descriptor), descriptor)
+        self._timed(os.fdatasync, descriptor)
+
+    def _timed(self, sync: Callable[[int], None], descriptor: int) -> None:
+        began = self.seconds()
+        self.space.freeing(lambda: sync(descriptor), descriptor)
+        if self.synced is not None:
+            self.synced(self.seconds() - began)
 
     def fstat(self, descriptor: int) -> os.stat_result:
         """

@@ -12,6 +12,7 @@ from typing import Literal
 from attrs import define, field
 from twisted.logger import Logger
 
+from twisted_registry.contracts.observation import IArchiveObserver
 from twisted_registry.domain.errors import (
     ArchiveMoved,
     StorageFailure,
@@ -24,6 +25,14 @@ from twisted_registry.domain.translation import ErrorTranslation
 StorageError = ArchiveMoved | StorageFull | StorageReadOnly | StorageFailure
 STORAGE_ERRORS = (ArchiveMoved, StorageFull, StorageReadOnly, StorageFailure)
 """The errors that are about the archive's medium, not about the request."""
+
+_KINDS = {
+    ArchiveMoved: "moved",
+    StorageFull: "full",
+    StorageReadOnly: "read_only",
+    StorageUnavailable: "unavailable",
+}
+"""The names of kinds of errors to observers."""
 
 Operation = Literal["check", "create", "delete", "remove", "set_high_water_mark", "read", "save"]
 
@@ -76,14 +85,21 @@ class StorageErrorLog:
             can be read says nothing about another.
     """
 
-    def __init__(self, archive: str, seconds: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        archive: str,
+        seconds: Callable[[], float] = time.monotonic,
+        observer: IArchiveObserver | None = None,
+    ) -> None:
         """
 
         Args:
             archive: the archive's description, for the log.
             seconds: returns the time in seconds from any fixed point.
+            observer: what failures are reported to, each of them; ``None`` for nothing.
         """
         self._archive = archive
+        self._observer = observer
         self._seconds = seconds
         self._lock = Lock()
         # The key is the error's reason, which does not name the version that could not be read.  The latest is last.
@@ -111,6 +127,8 @@ class StorageErrorLog:
         """
         Record that a call failed, and log it unless its cause was logged within the last minute.
         """
+        if self._observer is not None:
+            self._observer.failed(operation, _KINDS.get(type(error), "failure"))
         with self._lock:
             unlogged = self._count(operation, error)
         if unlogged is not None:

@@ -128,6 +128,7 @@ class Handlers:
             while True:
                 info = await subscription.next()
                 await self._reply_budget.write(call, self._updates.update(info))
+                subscription.note_sent()
 
     async def version(self, raw: bytes, call: CallContext) -> bytes:
         """

@@ -1,0 +1,224 @@
+"""
+Tests of the web edge.
+"""
+
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.resource import Resource
+
+from twisted_registry.web.pages import LivePage, MetricsPage, Page, ReadyPage, VersionPage
+from twisted_registry.web.requests import MAX_BODY_BYTES, BoundedRequest
+from twisted_registry.web.site import BoundedSite, make_site
+
+_ADDRESS = IPv4Address("TCP", "127.0.0.1", 1)
+_LOST = Failure(ConnectionDone())
+
+
+class _BrokenPage(Page):
+    """
+    A page with a bug.
+    """
+
+    def show(self, request: BoundedRequest) -> None:
+        """
+        Raise an error.
+        """
+        raise ZeroDivisionError
+
+
+class SiteTests(SynchronousTestCase):
+    """
+    Requests on connections without a network.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make a site.
+        """
+        self.problem = ""
+        self.accepted: list[str] = []
+        self.rendered: Deferred[tuple[str, bytes]] = Deferred()
+        pages: dict[str, Resource] = {
+            "livez": LivePage(),
+            "readyz": ReadyPage(lambda: self.problem),
+            "version": VersionPage("1.2.3"),
+            "metrics": MetricsPage(self.render),
+            "broken": _BrokenPage(),
+        }
+        self.clock = Clock()
+        self.site = make_site(pages, self.clock)
+
+    def render(self, accept: str) -> "Deferred[tuple[str, bytes]]":
+        """
+        Render metrics, later.
+        """
+        self.accepted.append(accept)
+        return self.rendered
+
+    def connect(self, site: BoundedSite | None = None) -> tuple[StringTransport, object]:
+        """
+        Open a connection, and return its transport and its protocol.
+        """
+        protocol = (site or self.site).buildProtocol(_ADDRESS)
+        transport = StringTransport()
+        protocol.makeConnection(transport)
+        return transport, protocol
+
+    def ask(self, path: str, method: str = "GET", headers: str = "", body: bytes = b"") -> StringTransport:
+        """
+        Send a request on a new connection, and return its transport.
+        """
+        transport, protocol = self.connect()
+        head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n"
+        protocol.dataReceived(head.encode() + body)  # type: ignore[attr-defined]
+        return transport
+
+    def reply(self, path: str, method: str = "GET", headers: str = "") -> tuple[int, str, str]:
+        """
+        Return the status, the headers in lower case and the body of a reply.
+        """
+        return self.parsed(self.ask(path, method, headers))
+
+    def parsed(self, transport: StringTransport) -> tuple[int, str, str]:
+        """
+        Return the status, the headers in lower case and the body of a reply.
+        """
+        head, _, body = transport.value().decode().partition("\r\n\r\n")
+        status, _, headers = head.partition("\r\n")
+        return int(status.split()[1]), headers.lower(), body
+
+    def test_pages(self) -> None:
+        """
+        The probes answer with a word, and the version is JSON.
+        """
+        self.assertEqual(self.reply("/livez")[::2], (200, "ok\n"))
+        self.assertEqual(self.reply("/readyz")[::2], (200, "ok\n"))
+        self.assertEqual(self.reply("/version")[::2], (200, '{"version": "1.2.3"}\n'))
+
+    def test_not_ready(self) -> None:
+        """
+        A registry that does not serve says why; it is alive nevertheless.
+        """
+        self.problem = "the disk is gone"
+        self.assertEqual(self.reply("/readyz")[::2], (503, "the disk is gone\n"))
+        self.assertEqual(self.reply("/livez")[0], 200)
+
+    def test_headers(self) -> None:
+        """
+        Each reply forbids guesses, copies and frames, and does not name Twisted.
+        """
+        for path in ("/livez", "/none", "/version"):
+            headers = self.reply(path)[1]
+            for line in (
+                "server: twisted-registry",
+                "cache-control: no-store",
+                "x-content-type-options: nosniff",
+                "content-security-policy: default-src 'none'; frame-ancestors 'none'",
+                "referrer-policy: no-referrer",
+            ):
+                self.assertIn(line, headers.split("\r\n"), path)
+
+    def test_absent(self) -> None:
+        """
+        Other paths do not exist, also below pages, and no folder is listed.
+        """
+        for path in ("/", "/none", "/livez/", "/metrics/x", "/..", "/../livez", "/%2e%2e/etc/passwd", "//livez"):
+            status, headers, body = self.reply(path)
+            self.assertEqual((status, body), (404, "there is no such page\n"), path)
+            self.assertIn("content-type: text/plain", headers)
+
+    def test_methods(self) -> None:
+        """
+        HEAD gets the headers of GET; other methods are refused.
+        """
+        get, head = self.reply("/version"), self.reply("/version", "HEAD")
+        self.assertEqual((head[0], head[2]), (200, ""))
+        self.assertIn("content-length: 21", get[1])
+        self.assertIn("content-length: 21", head[1])
+        for method in ("POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "BREW"):
+            status, headers, body = self.reply("/livez", method)
+            self.assertEqual(status, 405, method)
+            self.assertIn("allow: get, head", headers)
+            self.assertIn("use GET or HEAD", body)
+
+    def test_metrics(self) -> None:
+        """
+        The metrics are rendered elsewhere, in a format that the reader accepts, while other requests are answered.
+        """
+        transport = self.ask("/metrics", headers="Accept: a/b\r\nAccept: c/d\r\n")
+        self.assertEqual(self.accepted, ["a/b,c/d"])
+        self.assertEqual(transport.value(), b"")
+        self.assertEqual(self.reply("/livez")[0], 200)
+        self.rendered.callback(("text/plain; version=0.0.4", b"a 1\n"))
+        status, headers, body = self.parsed(transport)
+        self.assertEqual((status, body), (200, "a 1\n"))
+        self.assertIn("content-type: text/plain; version=0.0.4", headers)
+
+    def test_reader_that_leaves(self) -> None:
+        """
+        Nothing happens if a reader leaves before the metrics are rendered.
+        """
+        transport, protocol = self.connect()
+        protocol.dataReceived(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")  # type: ignore[attr-defined]
+        protocol.connectionLost(_LOST)  # type: ignore[attr-defined]
+        self.rendered.callback(("text/plain", b"a 1\n"))
+        self.assertEqual(transport.value(), b"")
+
+    def test_bugs(self) -> None:
+        """
+        A bug is logged under an id, and the caller gets only that, also if it happens while metrics are rendered.
+        """
+        transport = self.ask("/metrics")
+        self.rendered.errback(ZeroDivisionError())
+        for status, _, body in (self.reply("/broken"), self.parsed(transport)):
+            self.assertEqual(status, 500)
+            self.assertRegex(body, r"^a bug in the registry; its log describes it as incident [0-9a-f]{12}\n$")
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
+
+    def test_large_bodies(self) -> None:
+        """
+        A body over the limit closes the connection, whether its length is declared or not.
+        """
+        chunk = b"x" * (MAX_BODY_BYTES + 1)
+        declared = f"Content-Length: {10**12}\r\n"
+        chunked = b"%x\r\n%s\r\n" % (len(chunk), chunk)
+        for headers, body in ((declared, chunk), ("Transfer-Encoding: chunked\r\n", chunked)):
+            transport = self.ask("/livez", "POST", headers, body)
+            self.assertTrue(transport.value().startswith(b"HTTP/1.1 413 "), transport.value())
+            self.assertTrue(transport.disconnecting)
+
+    def test_large_headers(self) -> None:
+        """
+        Headers over Twisted's limit close the connection.
+        """
+        for headers in (f"X: {'x' * 20_000}\r\n", "".join(f"X{number}: {'x' * 1000}\r\n" for number in range(20))):
+            transport = self.ask("/livez", headers=headers)
+            self.assertTrue(transport.disconnecting)
+            self.assertNotIn(b" 200 ", transport.value())
+
+    def test_silence(self) -> None:
+        """
+        A connection that is silent is closed.
+        """
+        transport, protocol = self.connect()
+        protocol.dataReceived(b"GET /livez HT")  # type: ignore[attr-defined]
+        self.clock.advance(29)
+        self.assertFalse(transport.disconnecting)
+        self.clock.advance(1)
+        self.assertTrue(transport.disconnecting)
+
+    def test_connections(self) -> None:
+        """
+        Connections over the limit are closed, until others end.
+        """
+        site = BoundedSite(self.site.wrappedFactory, connections_max=2)
+        _, first = self.connect(site)
+        self.connect(site)
+        self.assertIsNone(site.buildProtocol(_ADDRESS))
+        first.connectionLost(_LOST)  # type: ignore[attr-defined]
+        self.connect(site)

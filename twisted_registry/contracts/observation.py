@@ -1,0 +1,167 @@
+"""
+The contracts of observation: what the other packages report as it happens.  Numbers that exist anyway are read when
+they are asked for.
+"""
+
+from collections.abc import Callable, Collection
+from typing import Literal
+
+from zope.interface import Attribute, Interface
+
+Refusal = Literal["unauthenticated", "denied", "quota", "overloaded", "throttled", "unavailable"]
+"""Why a call was refused, without regard to what it asked for."""
+
+
+class IMethodObserver(Interface):
+    """
+    The observer of the calls of one method.  Used in one thread.
+    """
+
+    def received(size_bytes: int) -> None:
+        """
+        Record that a message was received.
+
+        Args:
+            size_bytes: its length.
+        """
+
+    def sent(size_bytes: int) -> None:
+        """
+        Record that a message was passed to the transport, which sends it.
+
+        Args:
+            size_bytes: its length.
+        """
+
+    def ended(code: str, seconds: float) -> None:
+        """
+        Record that a call has ended.
+
+        Args:
+            code: the name of its status, such as ``OK``.
+            seconds: how long it took.
+        """
+
+
+class IEdgeObserver(Interface):
+    """
+    The observer of a server at the edge.  Used in the thread of its event loop.
+    """
+
+    def method(service: str, method: str) -> IMethodObserver:
+        """
+        Return the observer of a method's calls.
+
+        Args:
+            service: the full name of the service, such as ``cogmentAPI.ModelRegistrySP``.
+            method: the name of the method.
+
+        Returns:
+            The same one for the same method.
+        """
+
+    def refused(kind: Refusal) -> None:
+        """
+        Record that a call was refused.
+
+        Args:
+            kind: why.
+        """
+
+    def delivered(seconds: float) -> None:
+        """
+        Record that a subscriber was sent a new version.
+
+        Args:
+            seconds: the time since its commit.
+        """
+
+    def lagged(seconds: float) -> None:
+        """
+        Record by how much the event loop was late.
+
+        Args:
+            seconds: the time by which a timer fired too late.
+        """
+
+
+class IArchiveObserver(Interface):
+    """
+    The observer of an archive.  May be used in any thread.
+    """
+
+    def succeeded(operation: str, seconds: float) -> None:
+        """
+        Record that an operation was done.
+
+        Args:
+            operation: its name, such as ``commit``.
+            seconds: how long it took.
+        """
+
+    def failed(operation: str, cause: str) -> None:
+        """
+        Record that an operation failed because of the medium.
+
+        Args:
+            operation: its name.
+            cause: the kind of the error.
+        """
+
+    def synced(seconds: float) -> None:
+        """
+        Record a sync of a file or a folder to the disk.
+
+        Args:
+            seconds: how long it took.
+        """
+
+
+class ISyncReporter(Interface):
+    """
+    An archive that reports how long each sync takes.  Optional, in addition to ``IArchive``.
+    """
+
+    def report_syncs(synced: Callable[[float], None]) -> None:
+        """
+        Report syncs from now on.
+
+        Args:
+            synced: called with the seconds of each sync, in any thread.
+        """
+
+
+class IDiskReporter(Interface):
+    """
+    An archive on a disk that may become full.  Optional, in addition to ``IArchive``.
+    """
+
+    def disk_bytes() -> tuple[int, int]:
+        """
+        Return how much this process can still write, and the size of the disk.  May block.
+
+        Returns:
+            Two numbers of bytes.
+
+        Raises:
+            StorageFailure: it cannot be determined.
+        """
+
+
+class IExposition(Interface):
+    """
+    The metrics as text.
+    """
+
+    models: Collection[str] = Attribute("The ids of the models that have separate metrics.")
+
+    def render(accept: str) -> tuple[str, bytes]:
+        """
+        Return the metrics as they are now.  May be called in any thread; does not wait for anything.
+
+        Args:
+            accept: the formats that the reader accepts, as in HTTP's header ``Accept``.
+
+        Returns:
+            The content type, and the text.
+        """

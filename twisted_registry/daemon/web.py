@@ -1,0 +1,85 @@
+"""
+The web edge of the daemon, and the metrics that it shows.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.error import CannotListenError
+from twisted.logger import Logger
+
+from twisted_registry import __version__
+from twisted_registry.config.load import Settings
+from twisted_registry.daemon.metrics import MetricsService, make_metrics
+from twisted_registry.daemon.pools import Pools
+from twisted_registry.domain.errors import CannotStart
+from twisted_registry.execution import PooledExecutor
+from twisted_registry.web.pages import LivePage, MetricsPage, ReadyPage, VersionPage
+from twisted_registry.web.site import make_site
+
+_log = Logger()
+
+
+class WebEdge:
+    """
+    The server of the web edge.
+
+    Attributes:
+        metrics: the metrics that it shows.
+        service: what they read, and what runs for them.
+    """
+
+    def __init__(self, reactor: Any, settings: Settings, pools: Pools, problem: Callable[[], str]) -> None:
+        """
+
+        Args:
+            problem: returns why the registry does not serve; empty if it does.
+        """
+        self.metrics = make_metrics(settings)
+        self.service = MetricsService(reactor, self.metrics, settings, pools)
+        self._reactor = reactor
+        self._settings = settings.web
+        executor = PooledExecutor(reactor, pools.rendering)
+        render = self.metrics.render
+        self._site = make_site(
+            {
+                "livez": LivePage(),
+                "readyz": ReadyPage(problem),
+                "version": VersionPage(__version__),
+                "metrics": MetricsPage(lambda accept: executor.defer(lambda: render(accept))),
+            },
+            reactor,
+        )
+        self._port: Any = None
+
+    def open(self) -> None:
+        """
+        Bind the port.  Requests are answered when the reactor runs.
+
+        Raises:
+            CannotStart: it cannot be bound.
+        """
+        settings = self._settings
+        try:
+            self._port = self._reactor.listenTCP(settings.port, self._site, interface=settings.interface)
+        except CannotListenError as error:
+            reason = getattr(error.socketError, "strerror", None) or error.socketError
+            raise CannotStart(f"--http-port: cannot listen on {settings.host}:{settings.port}: {reason}") from None
+
+    def log(self) -> None:
+        """
+        Log where it listens.
+        """
+        port = self._port.getHost().port
+        _log.info("HTTP is served at http://{host}:{port}/", host=self._settings.host, port=port)
+
+    def stop(self) -> "Deferred[None]":
+        """
+        Close the port, and stop what runs for the metrics.
+
+        Returns:
+            fires when the port is closed.
+        """
+        self.service.stop()
+        return maybeDeferred(self._port.stopListening)

@@ -1,0 +1,3 @@
+"""
+Metrics of a running registry.
+"""

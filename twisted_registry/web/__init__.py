@@ -1,0 +1,3 @@
+"""
+The web edge: HTTP for metrics and probes.
+"""

@@ -1,0 +1,104 @@
+"""
+Requests: their limits, and the headers of each reply.
+"""
+
+from typing import Any
+from uuid import uuid4
+
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.http import INTERNAL_SERVER_ERROR
+from twisted.web.server import NOT_DONE_YET, Request
+
+_log = Logger()
+
+MAX_BODY_BYTES = 64 * 1024
+"""The limit on the body of a request."""
+
+_TOO_LARGE = b"HTTP/1.1 413 Request Entity Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+_HEADERS = {
+    b"server": b"twisted-registry",
+    b"cache-control": b"no-store",
+    b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
+    b"cross-origin-resource-policy": b"same-origin",
+    b"referrer-policy": b"no-referrer",
+    b"x-content-type-options": b"nosniff",
+}
+"""The headers of each reply.  A page may replace them."""
+
+
+class BoundedRequest(Request):
+    """
+    A request with a body of limited length, whose reply has the headers that every reply needs.
+    """
+
+    _received_bytes = 0
+    _is_refused = False
+
+    def handleContentChunk(self, data: bytes) -> None:  # noqa: N802
+        """
+        Take a part of the body.  Close the connection if there is too much of it.
+        """
+        if self._is_refused:
+            return
+        self._received_bytes += len(data)
+        if self._received_bytes > MAX_BODY_BYTES:
+            self._is_refused = True
+            assert self.transport is not None, "data comes on a connection"
+            self.transport.write(_TOO_LARGE)
+            self.transport.loseConnection()
+            return
+        super().handleContentChunk(data)
+
+    def process(self) -> None:
+        """
+        Answer the request.
+        """
+        if not self._is_refused:
+            super().process()
+
+    def render(self, resrc: Any) -> None:
+        """
+        Answer the request with a resource.
+        """
+        # Not earlier, because Twisted sets the first of these itself.
+        for name, value in _HEADERS.items():
+            self.setHeader(name, value)
+        super().render(resrc)
+
+    def processingFailed(self, reason: Failure) -> Any:  # noqa: N802
+        """
+        Answer a request that a bug has ended.  The caller gets only the incident's id.
+        """
+        incident = uuid4().hex[:12]
+        _log.failure("incident {incident} in a request to {path}", reason, incident=incident, path=self.path)
+        if not self._disconnected and not self.finished:
+            self.reply(INTERNAL_SERVER_ERROR, f"a bug in the registry; its log describes it as incident {incident}")
+            self.finish()
+        return reason
+
+    def reply(self, code: int, text: str) -> None:
+        """
+        Write a reply of plain text, without finishing it.
+        """
+        self.setResponseCode(code)
+        self.write_body("text/plain; charset=utf-8", f"{text}\n".encode())
+
+    def write_body(self, content_type: str, body: bytes) -> None:
+        """
+        Write the whole body of a reply, unless the request was HEAD.
+        """
+        self.setHeader(b"content-type", content_type.encode())
+        self.setHeader(b"content-length", b"%d" % len(body))
+        self.write(b"" if self.method == b"HEAD" else body)
+
+    @property
+    def is_open(self) -> bool:
+        """
+        True while the client is there and the reply is not finished.
+        """
+        return not self._disconnected and not self.finished
+
+
+__all__ = ["MAX_BODY_BYTES", "NOT_DONE_YET", "BoundedRequest"]
