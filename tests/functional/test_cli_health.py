@@ -45,6 +45,19 @@ class AddressTests(SynchronousTestCase):
     The address of the daemon on this machine.
     """
 
+    def test_socket(self) -> None:
+        """
+        It is the Unix socket if the daemon has no port.
+        """
+        path, alone = "COGMENT_MODEL_REGISTRY_SOCKET", "COGMENT_MODEL_REGISTRY_SOCKET_ONLY"
+        for environ, address in (
+            ({path: "/run/r.sock"}, "127.0.0.1:9000"),
+            ({path: "unix:/run/r.sock", alone: "on"}, "unix:/run/r.sock"),
+            ({path: "/run/r.sock", alone: "off"}, "127.0.0.1:9000"),
+            ({path: "/run/r.sock", alone: "1", "COGMENT_MODEL_REGISTRY_HEALTH_PORT": "7"}, "127.0.0.1:7"),
+        ):
+            self.assertEqual(local_address(environ), address)
+
     def test_variables(self) -> None:
         """
         It follows the daemon's variables: unset, empty, all interfaces, one, and IPv6.

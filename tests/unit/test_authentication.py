@@ -199,6 +199,7 @@ class AuthenticationTests(SynchronousTestCase):
             ("ipv6:%5B::1%5D:1", True),
             ("ipv6:%5B::ffff:127.0.0.1%5D:1", True),
             ("unix:", True),
+            ("unix:uid=1000:pid=7,connection=1", True),
             ("ipv4:192.0.2.1:1", False),
             ("ipv6:%5B2001:db8::1%5D:1", False),
             ("nonsense", False),

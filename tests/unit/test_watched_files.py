@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted.logger import LogEvent, LogLevel, globalLogPublisher
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from twisted_registry.access.file_kinds import BadFile, FileKind
 from twisted_registry.access.files import WatchedFiles
@@ -237,3 +237,21 @@ class WatchedFilesTests(SynchronousTestCase):
                 self.assertEqual(kind.read(self.path), b"one")
             else:
                 self.assertRaises(BadFile, kind.read, self.path)
+
+    def test_owner(self) -> None:
+        """
+        A file that must be private or trusted may not belong to another user, if that is checked.
+        """
+        if os.geteuid() != 0:
+            raise SkipTest("only root can give a file to another user")
+        self.path.chmod(0o600)
+        os.chown(self.path, 54321, -1)
+        trusted, any_kind = FileKind("policy", 100, is_trusted=True), FileKind("certificate", 100)
+        for kind in (trusted, FileKind("token file", 100, is_private=True)):
+            error = self.assertRaises(BadFile, kind.read, self.path, checks_owner=True)
+            self.assertIn("belongs to another user (number 54321)", str(error))
+            kind.read(self.path)
+        any_kind.read(self.path, checks_owner=True)
+        watched = WatchedFiles([(trusted, self.path)], self.use)
+        watched.load(checks_owner=False)
+        self.assertRaises(BadFile, watched.load)

@@ -19,7 +19,7 @@ from twisted_registry.domain.errors import shown
 
 _MOST_BYTES = 2**20
 CERTIFICATE_FILE = FileKind("certificate", _MOST_BYTES)
-KEY_FILE = FileKind("private key", _MOST_BYTES)
+KEY_FILE = FileKind("private key", _MOST_BYTES, is_trusted=True)
 AUTHORITIES_FILE = FileKind("client authorities", _MOST_BYTES, is_trusted=True)
 
 _LEAST_RSA_BITS = 2048

@@ -47,9 +47,13 @@ class FileKind:
     is_private: bool = False
     is_trusted: bool = False
 
-    def read(self, path: Path) -> bytes:
+    def read(self, path: Path, *, checks_owner: bool = False) -> bytes:
         """
         Return the content of a file.  This blocks.
+
+        Args:
+            checks_owner: whether to refuse a file that nobody but its owner may read or change, if that is another user
+                than root and the one who runs this process.
 
         Raises:
             BadFile: it cannot be read, is too large, or is open to others.
@@ -57,7 +61,10 @@ class FileKind:
         try:
             # Not to wait for the other end of a pipe.
             with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-                self._check(path, os.fstat(file.fileno()))
+                found = os.fstat(file.fileno())
+                self._check(path, found)
+                if checks_owner and (self.is_private or self.is_trusted):
+                    self._check_owner(path, found.st_uid)
                 content = file.read(self.most_bytes + 1)
         except OSError as error:
             raise self.bad(path, f"cannot be read: {error.strerror}") from None
@@ -73,6 +80,14 @@ class FileKind:
             raise self.bad(path, f"is open to other users (mode {mode:04o}); run 'chmod 600' on it")
         if self.is_trusted and mode & 0o022:
             raise self.bad(path, f"can be changed by other users (mode {mode:04o}); run 'chmod go-w' on it")
+
+    def _check_owner(self, path: Path, owner: int) -> None:
+        if owner not in (0, os.geteuid()):
+            raise self.bad(
+                path,
+                f"belongs to another user (number {owner}), who can change it; run 'chown' on it, to root or to the "
+                f"daemon's user (number {os.geteuid()})",
+            )
 
     def bad(self, path: Path, problem: str) -> BadFile:
         """

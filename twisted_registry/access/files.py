@@ -63,6 +63,7 @@ class WatchedFiles:
         self._now_ns = now_ns
         self._pause = pause
         self._inodes: Sequence[tuple[int, int]] = ()
+        self._checks_owner = True
         self._seen: Sequence[_Fingerprint] | None = None
         self._contents: Sequence[bytes] | None = None
         self._problem = ""
@@ -77,13 +78,17 @@ class WatchedFiles:
         """
         return self._is_logged
 
-    def load(self) -> None:
+    def load(self, *, checks_owner: bool = True) -> None:
         """
         Read the files, even if they have not changed, and put them in force.
+
+        Args:
+            checks_owner: whether the owners of the files are checked, now and later; see ``FileKind.read``.
 
         Raises:
             BadFile: they cannot be used.
         """
+        self._checks_owner = checks_owner
         self._seen = None
         self._look()
 
@@ -135,7 +140,7 @@ class WatchedFiles:
         return has_changed
 
     def _read(self) -> Sequence[bytes]:
-        return [kind.read(path) for kind, path in self._files]
+        return [kind.read(path, checks_owner=self._checks_owner) for kind, path in self._files]
 
     def _read_until_written(self, contents: Sequence[bytes]) -> Sequence[bytes]:
         """

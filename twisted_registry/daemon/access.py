@@ -2,6 +2,7 @@
 The access control of the daemon, from its settings: the files, what is made of them, and their reload.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from pathlib import Path
@@ -59,16 +60,19 @@ class AccessControl:
     quotas: "PolicyQuotas | None" = None
     issuers: IssuerTokens | None = None
 
-    def load(self) -> None:
+    def load(self, *, is_final: bool = True) -> None:
         """
         Read the files, and put them in force.  This blocks.
+
+        Args:
+            is_final: whether this process already runs as the user who is to run the daemon.
 
         Raises:
             CannotStart: one of them cannot be used.
         """
         try:
             for each in self.files:
-                each.load()
+                each.load(checks_owner=is_final)
         except BadFile as error:
             raise CannotStart(str(error)) from None
 
@@ -151,7 +155,8 @@ def make_access_control(settings: Settings) -> AccessControl:
         server_tls = ServerTls(tls.client_port)
         files.append(_certificate_files(tls, tls.certificate, tls.key, server_tls))
     control = AccessControl(callers, server_tls, files, quotas, issuers)
-    control.load()
+    # Root may be about to become the user who owns the files; they are loaded again then.
+    control.load(is_final=os.geteuid() != 0)
     return control
 
 

@@ -18,13 +18,16 @@ _HELP = """Check whether the daemon on this machine is serving, for health check
 
 The daemon's address is taken from its own variables, COGMENT_MODEL_REGISTRY_INTERFACE and
 COGMENT_MODEL_REGISTRY_HEALTH_PORT, or else COGMENT_MODEL_REGISTRY_PORT, or from the file in
-COGMENT_MODEL_REGISTRY_CONFIG, unless --server is given. The command asks once, and prints one line.
+COGMENT_MODEL_REGISTRY_CONFIG, unless --server is given. If the daemon has no port, the command uses its socket,
+COGMENT_MODEL_REGISTRY_SOCKET. The command asks once, and prints one line.
 
 \b
 Examples:
   twisted-registry health
   twisted-registry health --server 127.0.0.1:9001 --deadline 1
 """
+
+_TRUE = ("1", "true", "yes", "on")
 
 _EXIT_STATUS_HELP = """\b
 Exit status:
@@ -80,14 +83,20 @@ def _is_serving(server: Server, deadline: float) -> bool:
 
 def local_address(environ: Mapping[str, str]) -> str:
     """
-    Return ``HOST:PORT`` of the daemon that runs on this machine with these environment variables.
+    Return the address of the daemon that runs on this machine with these environment variables: its Unix socket if it
+    has no port.
 
     Raises:
         click.UsageError: the configuration file that they name is not valid.
     """
-    network = _network_table(environ.get("COGMENT_MODEL_REGISTRY_CONFIG", ""))
+    config_file = environ.get("COGMENT_MODEL_REGISTRY_CONFIG", "")
+    network, unix = _table(config_file, "network"), _table(config_file, "unix")
     interface = environ.get("COGMENT_MODEL_REGISTRY_INTERFACE") or str(network.get("interface", "127.0.0.1"))
     health_port = environ.get("COGMENT_MODEL_REGISTRY_HEALTH_PORT") or network.get("health-port")
+    path = environ.get("COGMENT_MODEL_REGISTRY_SOCKET") or unix.get("socket")
+    is_alone = environ.get("COGMENT_MODEL_REGISTRY_SOCKET_ONLY") or str(unix.get("socket-only", ""))
+    if path and not health_port and is_alone.lower() in _TRUE:
+        return f"unix:{str(path).removeprefix('unix:')}"
     port = health_port or environ.get("COGMENT_MODEL_REGISTRY_PORT") or network.get("port", 9000)
     if interface in ("0.0.0.0", "::", "[::]"):
         interface = "127.0.0.1"
@@ -96,12 +105,12 @@ def local_address(environ: Mapping[str, str]) -> str:
     return f"{interface}:{port}"
 
 
-def _network_table(config_file: str) -> Mapping[str, Any]:
+def _table(config_file: str, name: str) -> Mapping[str, Any]:
     if not config_file:
         return {}
     try:
         with open(config_file, "rb") as file:
-            table = tomllib.load(file).get("network", {})
+            table = tomllib.load(file).get(name, {})
     except (OSError, ValueError) as error:
         raise click.UsageError(f"the configuration file cannot be read: {error}") from None
     return table if isinstance(table, dict) else {}

@@ -12,6 +12,7 @@ import grpc.aio
 from twisted_registry.client import errors
 from twisted_registry.client._transport.proxies import error_of_proxy
 from twisted_registry.client._transport.replies import bad_reply
+from twisted_registry.client._transport.unix_sockets import socket_problem
 from twisted_registry.protocol import error_map
 from twisted_registry.protocol.call_metadata import request_id_in
 
@@ -143,7 +144,7 @@ def _about_connection(code: grpc.StatusCode, text: str, address: str) -> errors.
         if failure:
             return errors.TlsFailed(failure, address)
         hint = next((hint for pattern, hint in _HINTS.items() if re.search(pattern, text)), "")
-        return errors.Unreachable(_short(text) + hint, address)
+        return errors.Unreachable(socket_problem(address) or _short(text) + hint, address)
     return errors.Unavailable(f"the connection to the registry at {address} was lost ({_short(text) or code.name})")
 
 
