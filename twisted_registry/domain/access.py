@@ -348,7 +348,7 @@ class UnixUser:
     gids: tuple[int, ...] = ()
 
 
-@frozen
+@frozen(cache_hash=True)
 class Credentials:
     """
     The credentials that a client presents with a call.

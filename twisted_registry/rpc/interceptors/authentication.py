@@ -5,6 +5,7 @@ The interceptor that finds out who makes a call, and ends calls whose caller may
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection
+from functools import lru_cache
 from typing import Any
 
 from twisted.logger import Logger
@@ -29,6 +30,8 @@ _log = Logger()
 
 _AUTHORIZATION_KEY = "authorization"
 _SCHEME = "bearer "
+_SHORT_CHARACTERS = 2048
+_NO_CREDENTIALS = Credentials()
 _SWEEP_SECONDS = 1.0
 
 _CHECKS_AT_ONCE = 16
@@ -45,6 +48,16 @@ def token_in(call: CallContext) -> str:
     Raises:
         NotAuthenticated: the metadata hold something else, or several.
     """
+    return credentials_in(call).token
+
+
+def credentials_in(call: CallContext) -> Credentials:
+    """
+    Return the bearer token that came with a call, as credentials.
+
+    Raises:
+        NotAuthenticated: the metadata hold something else, or several.
+    """
     value: str | bytes | None = None
     for key, each in call.metadata:
         if key == _AUTHORIZATION_KEY:
@@ -52,7 +65,11 @@ def token_in(call: CallContext) -> str:
                 raise NotAuthenticated("the call has several 'authorization' metadata; send one")
             value = each
     if value is None:
-        return ""
+        return _NO_CREDENTIALS
+    return _short_credentials(value) if len(value) <= _SHORT_CHARACTERS else _credentials(value)
+
+
+def _credentials(value: str | bytes) -> Credentials:
     if not isinstance(value, str) or value[: len(_SCHEME)].lower() != _SCHEME:
         raise NotAuthenticated("the 'authorization' metadatum is not a bearer token; send 'Bearer TOKEN'")
     token = value[len(_SCHEME) :].strip(" ")
@@ -61,7 +78,11 @@ def token_in(call: CallContext) -> str:
             f"the 'authorization' metadatum does not hold a token: one has 1 to {TOKEN_MAX_BYTES} printable ASCII "
             "characters"
         )
-    return token
+    return Credentials(token)
+
+
+# A client sends the same token with each call.
+_short_credentials = lru_cache(maxsize=1024)(_credentials)
 
 
 class Authentication:
@@ -135,13 +156,16 @@ class Authentication:
         return handle
 
     def _credentials(self, call: CallContext) -> Credentials:
-        token = token_in(call)
+        credentials = credentials_in(call)
+        token = credentials.token
         if token and not self._is_encrypted and not is_this_machine(call.peer):
             self._refusals.exposed(call.peer, self._access.public_part(token))
             raise NotAuthenticated(
                 "the token came unencrypted from another machine, where others can have read it; revoke it, and "
                 "connect with TLS"
             )
+        if self._certificate_of is None and call.unix_user is None:
+            return credentials
         certificate = ((), None) if self._certificate_of is None else self._certificate_of(call)
         return Credentials(token, *certificate, unix_user=call.unix_user)
 
