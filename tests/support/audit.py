@@ -42,6 +42,7 @@ class FaultyDisk:
 
     Attributes:
         free_bytes: how many bytes can be written until it is full; ``None`` for any number.
+        bug: an error that a write raises; ``None`` for none.
         sync_error: the error of a sync; 0 if it succeeds.
         synced: gets an item for each sync that has succeeded.
         answers: cleared while syncs do not end.
@@ -49,6 +50,7 @@ class FaultyDisk:
     """
 
     free_bytes: int | None = None
+    bug: Exception | None = None
     sync_error: int = 0
     synced: "SimpleQueue[None]" = field(factory=SimpleQueue)
     answers: Event = field(factory=Event)
@@ -73,6 +75,8 @@ class FaultyDisk:
         return AuditSystem(self._write, self._sync)
 
     def _write(self, descriptor: int, content: memoryview) -> int:
+        if self.bug is not None:
+            raise self.bug
         if self.free_bytes is None:
             return os.write(descriptor, content)
         if not self.free_bytes:

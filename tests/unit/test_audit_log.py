@@ -409,6 +409,19 @@ class FaultTests(AuditLogCase):
         self.assertEqual([line.get("number") for line in found if line["event"] == "kept"], [0, 1, 2])
         self.assertEqual(sum(line["count"] for line in found if line["event"] == "missing"), 3)
 
+    def test_unexpected_error(self) -> None:
+        """
+        An error that nobody expects does not end the log.
+        """
+        log = self.open()
+        self.disk.bug = ZeroDivisionError()
+        self.assertRaises(AuditUnavailable, log.record({"event": "lost"}).result, _WAIT_SECONDS)
+        self.disk.bug = None
+        log.close()
+        self.assertEqual(self.events()[-1], "stop")
+        self.assertNotEqual(self.flushLoggedErrors(ZeroDivisionError), [])
+        self.check_chain()
+
     def test_hung_disk(self) -> None:
         """
         A sync that does not end is a problem.

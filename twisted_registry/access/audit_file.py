@@ -61,7 +61,10 @@ class AuditFile:
         """
         True if the open file has no name any more, so that nobody would find what is added to it.
         """
-        return self._descriptor is not None and not os.fstat(self._descriptor).st_nlink
+        try:
+            return self._descriptor is not None and not os.fstat(self._descriptor).st_nlink
+        except OSError:  # such as ESTALE, on a file system of another machine
+            return True
 
     def open(self) -> Mapping[str, Any]:
         """

@@ -24,7 +24,7 @@ from twisted_registry.domain.errors import AuditUnavailable
 _log = Logger()
 
 _PENDING_MAX = 10_000
-_DELAY_SECONDS = 0.1
+_DELAY_SECONDS = 0.25
 """How long entries for which nobody waits may wait for others, because each batch costs a sync and wakes a thread."""
 
 _RETRY_SECONDS = 1.0
@@ -166,10 +166,7 @@ class AuditLog:
 
     def _run(self) -> None:
         while self._wait():
-            try:
-                self._work()
-            except Exception:  # the thread goes on, or nothing more would be recorded
-                _log.failure("a bug in the audit log")
+            self._work()
         if self._missing:
             _log.error("{count} entries of the audit log were not written", count=self._missing)
 
@@ -201,6 +198,10 @@ class AuditLog:
                 self._file.add([(time_ns, entry) for time_ns, entry, _ in batch])
         except AuditUnavailable as error:
             self._failed(error, batch)
+        except Exception:  # the thread goes on, or nothing more would be recorded
+            _log.failure("a bug in the audit log")
+            self._file.close()
+            self._failed(AuditUnavailable("a bug in the registry, which its log describes"), batch)
         else:
             for _, _, written in batch:
                 if written is not None:
