@@ -9,7 +9,9 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from tests.support.access import Changing, Grants, NamedTokens, grant
+from tests.support.jwts import forged
 from twisted_registry.access.callers import Callers
+from twisted_registry.access.tokens import Token
 from twisted_registry.contracts.access import IAccess, IAuthenticator, ISelectiveAuthenticator
 from twisted_registry.contracts.execution import INonBlocking
 from twisted_registry.domain.access import ANONYMOUS, Action, Caller, Credentials, Identity, Need, Scope
@@ -210,6 +212,18 @@ class CallersTests(SynchronousTestCase):
         self.tokens.names["eve"] = None
         callers.known_caller(Credentials("eve"))
         self.assertIs(callers.known_caller(ann), kept)
+
+    def test_public_part(self) -> None:
+        """
+        A log names a token of the registry by its id, and one of an issuer by the id that it claims; no other text.
+        """
+        own, part = Token.make(), self.callers.public_part
+        self.assertEqual(part(own.text), own.id)
+        self.assertEqual(part(forged({"alg": "ES256"}, {"jti": "id-7"})), "id-7")
+        for claims in ({}, {"jti": 1}, {"jti": "a\nb"}, {"jti": "a" * 129}):
+            self.assertEqual(part(forged({"alg": "ES256"}, claims)), "")
+        for text in ("", "a.b.c", "secret", "eyJ.eyJ.x"):
+            self.assertEqual(part(text), "")
 
     def test_certificate_and_token(self) -> None:
         """

@@ -10,6 +10,7 @@ from threading import Lock
 from attrs import evolve, frozen
 from zope.interface import implementer
 
+from twisted_registry.access.jwt_format import claimed_id
 from twisted_registry.access.tokens import public_part
 from twisted_registry.contracts.access import IAccess, IAuthenticator, IPolicy, ISelectiveAuthenticator
 from twisted_registry.contracts.execution import INonBlocking
@@ -154,7 +155,7 @@ class Callers:
 
     def public_part(self, token: str) -> str:
         """See ``IAccess.public_part``."""
-        return public_part(token)
+        return public_part(token) or claimed_id(token)
 
     def _identity(self, credentials: Credentials) -> Identity:
         found = self._found(credentials)

@@ -13,15 +13,13 @@ from zope.interface import implementer
 
 from twisted_registry.access.issuers import KIND, Issuer, issuer_in
 from twisted_registry.access.jwt_claims import check_claims, name_in
-from twisted_registry.access.jwt_format import BadJwt, Jwt
+from twisted_registry.access.jwt_format import BadJwt, Jwt, id_in
 from twisted_registry.contracts.access import ISelectiveAuthenticator
 from twisted_registry.domain.access import Credentials, Identity
 from twisted_registry.domain.errors import NotAuthenticated, shown
 
 if TYPE_CHECKING:
     from twisted_registry.access.jwt_keys import KeySet
-
-_ID_CHARACTERS = 128
 
 _MOST_WAITING = 3
 """How many threads wait for keys with a call.  There are more, and the others go on checking tokens."""
@@ -186,7 +184,7 @@ class IssuerTokens:
         return Identity(
             KIND,
             f"{issuer.name}:{name}",
-            _id_in(token),
+            id_in(token.claims),
             grants=tuple(issuer.grants_for(token.claims)),
             is_of_token=True,
             ends_seconds=ends_seconds,
@@ -204,9 +202,3 @@ def _check_signature(token: Jwt, keys: Keys) -> None:
 
 def _key_named(token: Jwt) -> str:
     return f"a key for {token.algorithm}" if token.key_id is None else f"the key {shown(token.key_id)}"
-
-
-def _id_in(token: Jwt) -> str:
-    found = token.claims.get("jti")
-    is_id = isinstance(found, str) and found.isascii() and found.isprintable() and len(found) <= _ID_CHARACTERS
-    return str(found) if is_id else ""

@@ -17,6 +17,7 @@ _TYPES = frozenset({"jwt", "jose", "at+jwt", "application/at+jwt"})
 """The values of ``typ`` of tokens that may serve as credentials; other kinds of tokens were made for something else."""
 
 _KEY_ID_CHARACTERS = 1024
+_ID_CHARACTERS = 128
 
 
 class BadJwt(ValueError):
@@ -128,3 +129,23 @@ def time_in(claims: Mapping[str, Any], name: str) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise BadJwt(f"the token's claim {name!r} is not a time in seconds")
     return value
+
+
+def id_in(claims: Mapping[str, Any]) -> str:
+    """
+    Return the id of a token among its claims; empty if it has none that a log can hold.
+    """
+    found = claims.get("jti")
+    is_id = isinstance(found, str) and found.isascii() and found.isprintable() and len(found) <= _ID_CHARACTERS
+    return str(found) if is_id else ""
+
+
+def claimed_id(text: str) -> str:
+    """
+    Return the id that a text claims to have, if it is a token; empty otherwise.  Nothing about it has been checked.
+    """
+    try:
+        token = Jwt.parse(text)
+    except BadJwt:
+        return ""
+    return "" if token is None else id_in(token.claims)
