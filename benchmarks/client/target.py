@@ -1,5 +1,5 @@
 """
-The server to call, and the way to it: TCP, or TLS over it.
+The server to call, and the way to it: TCP, TLS over it, or a Unix socket.
 """
 
 import socket
@@ -52,7 +52,7 @@ class Wire(Protocol):
 
 class _Plain:
     """
-    TCP.
+    TCP, or a Unix socket.
     """
 
     def __init__(self, connected: socket.socket) -> None:
@@ -115,16 +115,23 @@ class Target:
         port: where it listens.
         tls: the authorities to trust; ``None`` without TLS.
         metadata: the metadata of the calls: of the first call, of the next one, and so on, then again from the first.
+        unix_path: the Unix socket to use instead of the port; empty for none.
     """
 
     port: int
     tls: ssl.SSLContext | None = None
     metadata: Sequence[Iterable[tuple[str, bytes]]] = ((),)
+    unix_path: str = ""
 
     def connect(self) -> Wire:
         """
         Connect.
         """
+        if self.unix_path:
+            connected = socket.socket(socket.AF_UNIX)
+            connected.connect(self.unix_path)
+            connected.setblocking(False)
+            return _Plain(connected)
         connected = socket.create_connection(("127.0.0.1", self.port))
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self.tls is None:

@@ -1,5 +1,5 @@
 """
-The cost of TLS, of access control and of the audit log.
+The cost of TLS, of access control, of the audit log and of the Unix socket.
 """
 
 import os
@@ -33,7 +33,10 @@ _TIMES, _LARGE_TIMES = 1500, 4
 _CACHE_BYTES = 1024 * MIB
 """As in the suite of calls."""
 
+_UNIX_BAR, _LARGE_UNIX_BAR = 0.75, 0.7
+
 TLS, TOKEN, PLAIN = "TLS", "TLS and a token", "plaintext"
+UNIX, PORT = "Unix socket", "TCP"
 
 
 @frozen
@@ -168,6 +171,10 @@ def run(context: Context) -> Iterator[Operation | Fact]:
         audited = _Side(audit, access.target(audit, few_tokens[0])).prepare()
         yield from _audited(context, audited, ten)
         yield from _encrypted(context, encrypted, bare)
+        unix_path = str(context.directory / "r.sock")
+        both = start("registry with a Unix socket", "--socket", unix_path)
+        port = _Side(both, Target(both.port)).prepare()
+        yield from _relayed(context, _Side(both, Target(both.port, unix_path=unix_path)), port)
 
 
 def _operation(
@@ -239,16 +246,28 @@ def _audited(context: Context, audited: _Side, other: _Side) -> Iterator[Operati
 def _encrypted(context: Context, tls: _Side, plain: _Side) -> Iterator[Operation]:
     sides = tls, plain
     yield _latest(context, f"latest info, {TLS}", sides, PLAIN, None)
-    size_bytes = 100 * MIB
     for side in sides:
-        side.create(size_bytes, 1)
+        side.create(100 * MIB, 1)
+    yield from _large(context, sides, TLS, PLAIN, None)
+
+
+def _relayed(context: Context, unix: _Side, port: _Side) -> Iterator[Operation]:
+    sides = unix, port
+    yield _latest(context, f"latest info, {UNIX}", sides, PORT, _UNIX_BAR)
+    port.create(100 * MIB, 1)
+    yield from _large(context, sides, UNIX, PORT, _LARGE_UNIX_BAR)
+
+
+def _large(context: Context, sides: Sequence[_Side], own: str, other: str, bar: float | None) -> Iterator[Operation]:
+    size_bytes = 100 * MIB
     for name, act in (("retrieve from memory", _Side.retrieve), ("create transient", _Side.create)):
         yield _operation(
             context,
-            f"{name}, 100 MiB, {TLS}",
+            f"{name}, 100 MiB, {own}",
             sides,
-            PLAIN,
+            other,
             lambda side, times, act=act: act(side, size_bytes, times),  # type: ignore[misc]
             _LARGE_TIMES,
-            size_bytes=size_bytes,
+            bar,
+            size_bytes,
         )

@@ -7,11 +7,11 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 
-_BUFFER_BYTES = 128 * 1024
-"""How much is read at a time, and so how much is kept of what a client does not read."""
-
-_READS_AT_ONCE = 8
-"""After so many, other connections and calls get a chance to run."""
+_BUFFER_BYTES = 256 * 1024
+"""
+How much is read at a time, and so how much is kept of what a client does not read.  A second read at once would find
+little: to leave the system time to collect data takes a third less of the processor.
+"""
 
 _SEND_BUFFER_BYTES = 512 * 1024
 """The system's limit may be lower.  By default, gRPC waits for the relay twice as often."""
@@ -55,38 +55,32 @@ class _Flow:
         self._loop.remove_writer(self._sink.fileno())
 
     def _read(self) -> None:
-        for _ in range(_READS_AT_ONCE):
-            try:
-                size = self._source.recv_into(_buffer)
-            except BlockingIOError:
-                return
-            except OSError:
-                self._end(True)
-                return
-            if not size:
-                self._finish()
-                return
+        try:
+            size = self._source.recv_into(_buffer)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._end(True)
+            return
+        if size:
             self.received_bytes += size
-            if not self._send(_buffer[:size]) or size < _BUFFER_BYTES // 2:
-                return
+            self._send(_buffer[:size])
+        else:
+            self._finish()
 
-    def _send(self, data: memoryview) -> bool:
-        """
-        Send data; return whether the sink has taken all.
-        """
+    def _send(self, data: memoryview) -> None:
         try:
             sent = self._sink.send(data)
         except BlockingIOError:
             sent = 0
         except OSError:
             self._end(True)
-            return False
+            return
         if sent == len(data):
-            return True
+            return
         self._rest = memoryview(bytes(data[sent:]))
         self._loop.remove_reader(self._source.fileno())
         self._loop.add_writer(self._sink.fileno(), self._write)
-        return False
 
     def _write(self) -> None:
         try:
