@@ -65,6 +65,17 @@ class ConnectionErrorTests(AccessTestCase):
             self.assertEqual(done.exit_code, 3)
             daemon.kill()
 
+    def test_streams(self) -> None:
+        """
+        Streams of events, trackers and transfers report the same as other calls.
+        """
+        daemon = self.start(*_TLS_FLAGS)
+        with BlockingClient(f"localhost:{daemon.port}", retry_seconds=0.0) as client:
+            for stream in (client.events(), client.track("m"), client.retrieve_chunks("m", 1)):
+                error = self.assertRaises(errors.TlsFailed, next, stream)
+                self.assertIn("speaks TLS, and the client does not", str(error))
+            self.assertRaises(errors.TlsFailed, client.publish, "m", b"")
+
     def test_server_without_tls(self) -> None:
         """
         A client with TLS learns at once that the server does not speak TLS.

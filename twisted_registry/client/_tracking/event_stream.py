@@ -16,7 +16,7 @@ from twisted_registry.client._transport.replies import bad_reply, check_size
 from twisted_registry.client._transport.requests import sendable_text
 from twisted_registry.client._transport.retries import is_retryable_forever, retry, retryable_within
 from twisted_registry.client._types import Event, RemovedVersion
-from twisted_registry.client.errors import Unavailable, Unsupported
+from twisted_registry.client.errors import Unavailable, Unreachable, Unsupported
 from twisted_registry.protocol.messages import v1
 
 STARTED: Final = "started"
@@ -98,6 +98,9 @@ class EventStream:
             await connection.memory.learn(self._call)
         except Unsupported:
             raise unsupported("WatchEvents") from None
+        except Unreachable as error:
+            self.close()
+            raise await connection.diagnosed(error) from None
         except BaseException:
             self.close()
             raise
