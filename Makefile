@@ -114,6 +114,7 @@ lint: $(INSTALLED_DEV) $(STUBS)  ## Check style, types, language and imports
 	$(BIN)/python -m tools.language
 	$(BIN)/python -m tools.docstrings
 	$(BIN)/python -m tools.configuration_page --check
+	$(BIN)/python -m tools.metrics_page --check
 	$(BIN)/python -m tools.command_line_page --check
 	$(BIN)/lint-imports --no-logo --cache-dir build/import-linter
 	$(BIN)/python -m tools.faces --check
@@ -125,8 +126,9 @@ format: $(INSTALLED_DEV)  ## Fix style
 	$(BIN)/ruff check --fix $(CHECKED)
 	$(BIN)/ruff format $(CHECKED)
 
-reference: $(INSTALLED_DEV)  ## Generate the pages on settings and errors, and the tables of the command line's page
+reference: $(INSTALLED_DEV)  ## Generate the pages on settings, metrics and errors, and the tables of the command line's page
 	@$(BIN)/python -m tools.configuration_page
+	@$(BIN)/python -m tools.metrics_page
 	@$(BIN)/python -m tools.command_line_page
 	@$(BIN)/python -m tools.errors_page
 

@@ -20,7 +20,19 @@ from benchmarks.beside import compare, other_checkout
 from benchmarks.case import Fact, Operation, Row, measure
 from benchmarks.context import Context, Suite
 from benchmarks.servers import HERE, Checkout
-from benchmarks.suites import access, bounds, calls, clients, disk, growth, lifecycle, push, retention, search
+from benchmarks.suites import (
+    access,
+    bounds,
+    calls,
+    clients,
+    disk,
+    growth,
+    lifecycle,
+    observability,
+    push,
+    retention,
+    search,
+)
 
 SUITES: Mapping[str, Suite] = {
     "calls": calls.run,
@@ -32,6 +44,7 @@ SUITES: Mapping[str, Suite] = {
     "search": search.run,
     "retention": retention.run,
     "access": access.run,
+    "observability": observability.run,
     "bounds": bounds.run,
 }
 

@@ -36,6 +36,12 @@ class Samples:
         """
         return self._values.get((name, frozenset(labels.items())))
 
+    def all(self) -> Iterable[tuple[tuple[str, Labels], float]]:
+        """
+        Return all samples.
+        """
+        return self._values.items()
+
     def names(self) -> Iterable[str]:
         """
         Return the names of all samples.

@@ -239,8 +239,8 @@ class EventTests(SynchronousTestCase):
             VersionCommitted(_KEY, _info(archived=True, size_bytes=20)),
             VersionCommitted(_KEY, _info(archived=True, size_bytes=30)),
             VersionArchived(_KEY, _info(archived=True)),
-            VersionEvicted(_KEY, 5, True, "bytes"),
-            VersionEvicted(_KEY, 6, False, "items"),
+            VersionEvicted(_KEY, 5, "latest", "bytes"),
+            VersionEvicted(_KEY, 6, "recent", "items"),
             VersionDeleted(_KEY, 5, False),
             ModelSaved(ModelInfo("m", {}), 1, True),
             ModelSaved(ModelInfo("m", {}), 1, False),
@@ -254,7 +254,7 @@ class EventTests(SynchronousTestCase):
         self.assertEqual(samples.value(metrics.VERSIONS_CREATED.name, tier="archived"), 2)
         self.assertEqual(samples.value(metrics.VERSIONS_CREATED_BYTES.name, tier="archived"), 50)
         self.assertEqual(samples.value(metrics.EVICTIONS.name, rank="latest", exceeded="bytes"), 1)
-        self.assertEqual(samples.value(metrics.EVICTIONS.name, rank="other", exceeded="items"), 1)
+        self.assertEqual(samples.value(metrics.EVICTIONS.name, rank="recent", exceeded="items"), 1)
         self.assertEqual(samples.value(metrics.EVICTED_BYTES.name), 11)
         for metric in ("VERSIONS_ARCHIVED", "VERSIONS_DELETED", "MODELS_CREATED", "MODELS_DELETED", "ALIAS_CHANGES"):
             self.assertEqual(samples.value(getattr(metrics, metric).name), 1, metric)

@@ -12,15 +12,20 @@ from twisted_registry.domain.events import (
     Event,
     ModelDeleted,
     ModelSaved,
+    Rank,
     StorageFailed,
     VersionCommitted,
     VersionDeleted,
     VersionEvicted,
 )
-from twisted_registry.domain.models import Chunk, ModelInfo, VersionHeader
+from twisted_registry.domain.models import Chunk, ModelInfo, VersionHeader, VersionInfo
 from twisted_registry.registry.lost_models import LostModel
 
 KINDS = (VersionCommitted, VersionEvicted, VersionDeleted, ModelSaved, ModelDeleted, StorageFailed)
+
+
+def _rank(number: int, latest: VersionInfo) -> Rank:
+    return "latest" if number == latest.version_number else "superseded"
 
 
 class EventTests(FaultyRegistryCase):
@@ -107,7 +112,7 @@ class EventTests(FaultyRegistryCase):
         key = self.snapshot().key
         self.assertEqual(
             self.take(),
-            [VersionCommitted(key(info.version_number), info), VersionEvicted(key(2), 4, False, "items")],
+            [VersionCommitted(key(info.version_number), info), VersionEvicted(key(2), 4, "superseded", "items")],
         )
         self.save("n")
         self.take()
@@ -115,9 +120,7 @@ class EventTests(FaultyRegistryCase):
         self.assertIsInstance(self.events[0], VersionCommitted)
         evicted = self.take()[1:]
         numbers = [info.version_number - 3, info.version_number - 2, info.version_number - 1, info.version_number]
-        self.assertEqual(
-            evicted, [VersionEvicted(key(number), 4, number == info.version_number, "bytes") for number in numbers]
-        )
+        self.assertEqual(evicted, [VersionEvicted(key(number), 4, _rank(number, info), "bytes") for number in numbers])
         self.assertEqual(large.model_id, "n")
 
     def test_failed_commit(self) -> None:

@@ -276,6 +276,34 @@ class SubscriptionTests(UseCaseTestCase):
 
         self.assertEqual(self.drive(follow), [1, 3, 4])
 
+    def test_deliveries(self) -> None:
+        """
+        The time from a commit until a subscriber was sent the version is reported; a version that was there before the
+        subscriber is not a delivery.
+        """
+        self.create(b"1")
+        now, seen = [100.0], list[float]()
+
+        async def follow(runtime: IRuntime) -> None:
+            subscriptions = Subscriptions(Queries(self.registry, runtime), seen.append, lambda: now[0])
+            subscriptions.follow(self.registry)
+            with subscriptions.subscribe("m") as early:
+                await early.next()
+                early.note_sent()
+                now[0] = 101.0
+                self.create(b"2")
+                now[0] = 101.5
+                self.assertEqual((await early.next()).version_number, 2)
+                early.note_sent()
+                with subscriptions.subscribe("m") as late:
+                    self.assertEqual(subscriptions.count("m"), 2)
+                    await late.next()
+                    late.note_sent()
+            self.assertEqual(subscriptions.count("m"), 0)
+
+        self.drive(follow)
+        self.assertEqual(seen, [0.5])
+
     def test_ends(self) -> None:
         """
         A subscription ends if its model is deleted, even if it is created again, and if the registry stops.

@@ -144,7 +144,8 @@ class RegistryService(Service):
         return WebEdge(self._reactor, self._settings, self.pools, self._problem)
 
     def _problem(self) -> str:
-        return self._not_serving or self._archive_status.problem
+        problem = self._archive_status.problem
+        return self._not_serving or (problem and f"the archive cannot be used: {problem}")
 
     def _logging_archive(self, archive: IArchive) -> LoggingArchive:
         if self._web is None:

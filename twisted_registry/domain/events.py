@@ -25,6 +25,9 @@ Operation = Literal[
 ]
 """A change of the archive."""
 
+Rank = Literal["latest", "recent", "superseded"]
+"""The rank of a transient version among those of its model."""
+
 StorageError = ArchiveMoved | StorageFull | StorageReadOnly | StorageFailure
 
 
@@ -93,13 +96,20 @@ class VersionEvicted(_VersionEvent):
 
     Attributes:
         size_bytes: the length of its data.
-        is_latest: whether it was its model's latest version.
+        rank: how much it was worth: its model's latest version, one of the newest, or neither.
         exceeded: the part of the budget that was exceeded, or ``quota``.
     """
 
     size_bytes: int
-    is_latest: bool
+    rank: Rank
     exceeded: Literal["bytes", "items", "quota"]
+
+    @property
+    def is_latest(self) -> bool:
+        """
+        True if it was its model's latest version.
+        """
+        return self.rank == "latest"
 
 
 @frozen

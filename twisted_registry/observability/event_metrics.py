@@ -22,7 +22,7 @@ from twisted_registry.observability import metrics
 from twisted_registry.observability.instruments import Counter
 
 _TIERS = (("archived",), ("transient",))
-_RANKS = ("latest", "other")
+_RANKS = ("latest", "recent", "superseded")
 _EXCEEDED = ("bytes", "items", "quota")
 
 
@@ -64,7 +64,7 @@ class EventMetrics:
         self._created_bytes.add(tier, amount=event.info.size_bytes)
 
     def _count_evicted(self, event: VersionEvicted) -> None:
-        self._evicted.add("latest" if event.is_latest else "other", event.exceeded)
+        self._evicted.add(event.rank, event.exceeded)
         self._evicted_bytes.add(amount=event.size_bytes)
 
     def _count_saved(self, event: ModelSaved) -> None:

@@ -130,7 +130,7 @@ MEMORY_VERSIONS = _gauge("memory_versions", "Versions held in memory, with copie
 MEMORY_MAX_VERSIONS = _gauge("memory_max_versions", "Most versions that memory may hold")
 EVICTIONS = _counter(
     "evictions",
-    "Transient versions lost because memory was full; rank 'latest' was the newest one of its model",
+    "Transient versions lost because memory was full, by rank: their model's latest, recent, or superseded",
     "rank",
     "exceeded",
 )

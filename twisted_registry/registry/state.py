@@ -25,7 +25,7 @@ from twisted_registry.domain.errors import (
     UnknownModel,
     UnsupportedByArchive,
 )
-from twisted_registry.domain.events import ModelDeleted, Operation, StorageFailed, VersionEvicted
+from twisted_registry.domain.events import ModelDeleted, Operation, Rank, StorageFailed, VersionEvicted
 from twisted_registry.domain.models import ModelInfo, VersionInfo, VersionKey
 from twisted_registry.domain.records import VersionRecord
 from twisted_registry.domain.snapshot import ModelSnapshot
@@ -52,6 +52,9 @@ _XXH3_CACHE_BYTES = 4 * 1024 * 1024
 _CHUNK_XXH3_BYTES = 80
 _XXH3S_BYTES = 500
 """The approximate memory for the XXH3 of one chunk, and for the list of a version's."""
+
+
+_RANKS: Mapping[EvictionRank | None, Rank] = {EvictionRank.LATEST: "latest", EvictionRank.RECENT: "recent"}
 
 
 def info_size_bytes(metadata: Mapping[str, str]) -> int:
@@ -254,12 +257,13 @@ class State:
             model = self.index.find(key.model_id)
             if model is None or model.incarnation != key.incarnation:
                 continue
-            is_latest = model.is_latest_transient(key.version_number)
+            snapshot = model.snapshot
+            rank = None if snapshot is None else self.ranks.rank(snapshot.numbers, key.version_number)
             info = model.evict(key.version_number)
             if info is not None:
                 size_bytes += info.size_bytes
                 if not info.archived:
-                    gone.append((key, info.size_bytes, is_latest))
+                    gone.append((key, info.size_bytes, _RANKS.get(rank, "superseded")))
         if gone:
             store = self.transients.store
             is_too_large = store.usage().size_bytes + size_bytes > store.max_bytes

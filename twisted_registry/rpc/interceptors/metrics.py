@@ -89,8 +89,9 @@ class CallMetrics:
     def _ended_badly(self, error: BaseException, call: CallContext) -> str:
         if isinstance(error, asyncio.CancelledError):
             return "CANCELLED"
-        if call.error_type in _KINDS:
-            self._observer.refused(_KINDS[call.error_type])
+        for kind in (_KINDS[each] for each in getattr(call.error_type, "__mro__", ()) if each in _KINDS):
+            self._observer.refused(kind)
+            break
         return call.code.name
 
     def serializer(self, method: Method) -> Serializer:

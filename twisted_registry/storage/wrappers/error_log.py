@@ -69,6 +69,10 @@ class _Cause:
     unlogged: int = 0
 
 
+def _kind_of(error: StorageError) -> str:
+    return next((kind for each, kind in _KINDS.items() if isinstance(error, each)), "failure")
+
+
 def _more(calls: int) -> str:
     return f" ({calls} more since the last message)" if calls else ""
 
@@ -128,7 +132,7 @@ class StorageErrorLog:
         Record that a call failed, and log it unless its cause was logged within the last minute.
         """
         if self._observer is not None:
-            self._observer.failed(operation, _KINDS.get(type(error), "failure"))
+            self._observer.failed(operation, _kind_of(error))
         with self._lock:
             unlogged = self._count(operation, error)
         if unlogged is not None:

@@ -1,0 +1,166 @@
+"""
+Tests of what an archive reports to an observer.
+"""
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer, providedBy
+
+from tests.support.filesystem_case import FilesystemCase
+from twisted_registry.contracts.observation import IArchiveObserver, IDiskReporter, ISyncReporter
+from twisted_registry.daemon.disk_space import DiskSpace
+from twisted_registry.domain.errors import (
+    ArchiveMoved,
+    StorageFailure,
+    StorageFull,
+    StorageReadOnly,
+    StorageUnavailable,
+    TooManyOpenFiles,
+    UnknownModel,
+)
+from twisted_registry.domain.models import ModelInfo
+from twisted_registry.storage.wrappers.error_log import StorageErrorLog
+from twisted_registry.storage.wrappers.logging import LoggingArchive
+from twisted_registry.storage.wrappers.measuring import measuring_archive
+from twisted_registry.testing.samples import put
+
+
+@implementer(IArchiveObserver)
+class Observer:
+    """
+    An observer that notes everything.
+    """
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self.failures: list[tuple[str, str]] = []
+        self.syncs = 0
+
+    def succeeded(self, operation: str, seconds: float) -> None:
+        """See ``IArchiveObserver.succeeded``."""
+        assert seconds >= 0
+        self.done.append(operation)
+
+    def failed(self, operation: str, cause: str) -> None:
+        """See ``IArchiveObserver.failed``."""
+        self.failures.append((operation, cause))
+
+    def synced(self, seconds: float) -> None:
+        """See ``IArchiveObserver.synced``."""
+        self.syncs += 1
+
+
+class MeasuringTests(FilesystemCase):
+    """
+    A measuring archive around one on a file system.
+    """
+
+    def setUp(self) -> None:
+        """
+        Wrap the archive.
+        """
+        super().setUp()
+        self.observer = Observer()
+        self.measuring = measuring_archive(self.archive, self.observer)
+
+    def test_interfaces(self) -> None:
+        """
+        It provides what the archive provides.
+        """
+        self.assertEqual(list(providedBy(self.measuring)), list(providedBy(self.archive)))
+        self.assertEqual(self.measuring.description, self.archive.description)
+
+    def test_operations(self) -> None:
+        """
+        Operations that succeed are reported by name, those of writers too, and no single chunk.
+        """
+        self.measuring.save_model(ModelInfo("m"))
+        put(self.measuring, "m", 1)
+        reader = self.measuring.open_version("m", 1)
+        reader.read(10)
+        reader.close()
+        self.assertRaises(UnknownModel, self.measuring.delete_model, "n")
+        self.measuring.delete_model("m")
+        self.assertEqual(self.observer.done, ["save", "finish", "commit", "open", "delete"])
+
+    def test_syncs(self) -> None:
+        """
+        The archive reports each sync, and the space on its disk.
+        """
+        ISyncReporter(self.archive).report_syncs(self.observer.synced)
+        self.archive.save_model(ModelInfo("m"))
+        self.assertGreater(self.observer.syncs, 0)
+        free, size = IDiskReporter(self.archive).disk_bytes()
+        self.assertTrue(0 < free <= size)
+
+    def test_causes(self) -> None:
+        """
+        Each failure is reported with its cause, also if it is not logged; special kinds of errors as what they are.
+        """
+        log = StorageErrorLog("a", observer=self.observer)
+        log.failed("save", StorageFull("full"))
+        log.failed("save", StorageFull("full"))
+        log.failed("create", StorageReadOnly("read-only"))
+        log.failed("check", ArchiveMoved("moved"))
+        log.failed("read", StorageUnavailable("away"))
+        log.failed("read", TooManyOpenFiles("too many"))
+        log.failed("delete", StorageFailure("broken"))
+        self.assertEqual(
+            self.observer.failures,
+            [
+                ("save", "full"),
+                ("save", "full"),
+                ("create", "read_only"),
+                ("check", "moved"),
+                ("read", "unavailable"),
+                ("read", "unavailable"),
+                ("delete", "failure"),
+            ],
+        )
+
+    def test_logging_around_measuring(self) -> None:
+        """
+        The daemon's archive, which logs around one that measures, still has all optional parts.
+        """
+        logging = LoggingArchive(self.measuring, StorageErrorLog("a", observer=self.observer))
+        plain = LoggingArchive(self.archive, StorageErrorLog("a"))
+        self.assertEqual(set(providedBy(logging)), set(providedBy(plain)))
+        logging.save_model(ModelInfo("m"))
+        put(logging, "m", 1)
+        self.assertEqual(logging.load_version("m", 1).version_number, 1)
+        self.assertIn("load", self.observer.done)
+
+
+class DiskSpaceTests(SynchronousTestCase):
+    """
+    The space on a disk.
+    """
+
+    def test_updates(self) -> None:
+        """
+        It is asked for at once and every ten seconds, but not while an answer is missing.  It is unknown while it
+        cannot be determined.
+        """
+        clock, answers = Clock(), list[Deferred[tuple[int, int]]]()
+
+        def ask() -> "Deferred[tuple[int, int]]":
+            answers.append(Deferred())
+            return answers[-1]
+
+        space = DiskSpace(clock, ask)
+        space.start()
+        self.assertIsNone(space.free_bytes)
+        clock.advance(60)
+        self.assertEqual(len(answers), 1)
+        answers[0].callback((5, 10))
+        self.assertEqual((space.free_bytes, space.size_bytes), (5, 10))
+        clock.advance(10)
+        answers[1].errback(StorageFailure("gone"))
+        self.assertEqual((space.free_bytes, space.size_bytes), (None, None))
+        clock.advance(10)
+        answers[2].errback(ZeroDivisionError())
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        space.stop()
+        clock.advance(60)
+        self.assertEqual(len(answers), 3)
