@@ -5,7 +5,9 @@ The cases, a file each.
 from tests.robustness.case import Case
 from tests.robustness.cases import (
     bit_flips,
+    comparisons,
     creates,
+    credentials,
     ext4_power_cuts,
     faults,
     histories,
@@ -14,8 +16,10 @@ from tests.robustness.cases import (
     memory,
     messages,
     parsers,
+    permissions,
     power_cuts,
     registry_kills,
+    reloads,
     subscribers,
     system_calls,
     transfers,
@@ -39,5 +43,9 @@ CASES: tuple[Case, ...] = (
     machines.CASE,
     verify.CASE,
     transfers.CASE,
+    permissions.CASE,
+    credentials.CASE,
+    reloads.CASE,
+    comparisons.CASE,
 )
 """All of them, in the order they are run in."""
