@@ -3,11 +3,13 @@ Tests of the interceptor that records calls.
 """
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from attrs import evolve
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.audit import FakeLog
@@ -151,6 +153,25 @@ class CancelledTests(AuditCase):
         self.cancel(Action.PUBLISH, handler, lambda: committed.callback(_INFO))
         (entry,) = self.log.entries
         self.assertEqual((entry["result"], entry["answer"], entry["version_number"]), ("OK", "CANCELLED", 7))
+
+    def test_call_is_freed(self) -> None:
+        """
+        A call whose version was committed is freed at once, without the garbage collector.
+        """
+
+        async def handler(request: Any, call: CallContext) -> Any:
+            runtime = AsyncioRuntime(_DirectReactor(), asyncio.get_running_loop())  # type: ignore[arg-type]
+            self.context = weakref.ref(call._context)
+            return await runtime.start(lambda: succeed(_INFO), lambda: None)
+
+        async def main() -> None:
+            task, _ = await self.start(Action.PUBLISH, handler)
+            await asyncio.wait([task])
+
+        gc.disable()
+        self.addCleanup(gc.enable)
+        asyncio.run(main())
+        self.assertIsNone(self.context())
 
     def test_commit_that_does_not_end(self) -> None:
         """

@@ -102,8 +102,12 @@ class Audit:
                 reply = await handler(request, call)
             except BaseException as error:
                 await self._failed(call, began, error)
-                call.work = None  # its error holds this frame, which would stay in memory
                 raise
+            finally:
+                # The work's context, or its error, holds the call: both would stay until the garbage collector runs.
+                call.work = None
+                if is_publication:
+                    COMMITTING_CALL.set(None)
             entry = self._entry(call, "OK", began)
             if is_publication and not call.facts.get("archived"):
                 self._log.append(entry)
