@@ -27,7 +27,12 @@ TLS_FLAGS = ("--tls-certificate", "cert.pem", "--tls-key", "key.pem")
 class AccessTestCase(StartFailureTestCase):
     """
     A directory with a certificate, and a file of tokens.
+
+    Attributes:
+        hosts: the hosts that the certificate is for.
     """
+
+    hosts: tuple[str, ...] = ("localhost", "127.0.0.1")
 
     def setUp(self) -> None:
         """
@@ -42,7 +47,7 @@ class AccessTestCase(StartFailureTestCase):
         """
         Write a new certificate of the authority, and return it.
         """
-        leaf = self.ca.issue_cert("localhost", "127.0.0.1")
+        leaf = self.ca.issue_cert(*self.hosts)
         chain = b"".join(blob.bytes() for blob in leaf.cert_chain_pems)
         for name, content in (("cert.pem", chain), ("key.pem", leaf.private_key_pem.bytes())):
             new_file = self.directory / f"{name}.new"
@@ -76,13 +81,18 @@ class AccessTestCase(StartFailureTestCase):
         return daemon.start()
 
     def client(
-        self, daemon: Daemon, token: str | TokenFile | None, retry_seconds: float = 0.0, **tls: Any
+        self,
+        daemon: Daemon,
+        token: str | TokenFile | None,
+        retry_seconds: float = 0.0,
+        host: str = "localhost",
+        **tls: Any,
     ) -> BlockingClient:
         """
         Return a client with TLS.
         """
         trusted = Tls(root_certificates=self.ca.cert_pem.bytes(), **tls)
-        client = BlockingClient(f"localhost:{daemon.port}", tls=trusted, token=token, retry_seconds=retry_seconds)
+        client = BlockingClient(f"{host}:{daemon.port}", tls=trusted, token=token, retry_seconds=retry_seconds)
         self.addCleanup(client.close)
         return client
 

@@ -82,12 +82,12 @@ class ThrottleTests(SynchronousTestCase):
 
     def test_new_connections_are_checked(self) -> None:
         """
-        Behind an address with failures, the first credentials on each new connection are checked, of a hundred
+        Behind an address with failures, the first credentials on each new connection are checked, of a thousand
         connections a minute.
         """
         self.wrong(STRANGER, 20)
-        admitted = [self.is_admitted(peer(port)) for port in range(150) for _ in range(2)]
-        self.assertEqual(admitted, [True, False] * 100 + [False] * 100)
+        admitted = [self.is_admitted(peer(port)) for port in range(1050) for _ in range(2)]
+        self.assertEqual(admitted, [True, False] * 1000 + [False] * 100)
         self.clock.advance(61)
         self.wrong(STRANGER, 20)
         self.assertTrue(self.is_admitted(peer(1)))

@@ -23,7 +23,7 @@ _KEPT_SHARE = 8
 _HEALTH_SHARE = 16
 """There may be this part as many connections and calls for health checks as for everything else."""
 
-_HEALTH_CONNECTIONS_MIN = 16
+_HEALTH_CONNECTIONS_MIN = 32
 _HEALTH_CALLS_MIN = 100
 _HEALTH_CALLS_PER_CONNECTION = 20
 

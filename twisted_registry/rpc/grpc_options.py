@@ -24,6 +24,14 @@ default gRPC widens this to what the connection could carry, and receives a hund
 _HANDSHAKE_SECONDS = 10.0
 """How long a client may take from connecting to its first bytes of HTTP/2."""
 
+_PENDING_MIN = 1000
+"""Calls beyond ``--max-calls`` are to be refused with a text, and health checks do not count."""
+
+_HEALTH_IDLE_SECONDS = 2.0
+_HEALTH_CONNECTION_SECONDS = 300.0
+_HEALTH_GRACE_SECONDS = 60.0
+"""How long a client may watch the health on a connection that has become too old."""
+
 _NO_COMPRESSION = 1
 """The set of compression algorithms that contains only 'identity'."""
 
@@ -66,6 +74,22 @@ def server_options(
     return options
 
 
+def health_options(clients: ClientLimits, keepalive_seconds: float, listeners: int) -> list[tuple[str, Any]]:
+    """
+    Return the options of a server that serves only health checks: probes come and go, and whoever stays is in the way
+    of others.
+
+    Args:
+        keepalive_seconds: see ``server_options``.
+        listeners: the number of addresses to listen on.
+    """
+    return [
+        *server_options(clients, keepalive_seconds, listeners, _HEALTH_CONNECTION_SECONDS),
+        ("grpc.max_connection_idle_ms", round(_HEALTH_IDLE_SECONDS * 1000)),
+        ("grpc.max_connection_age_grace_ms", round(_HEALTH_GRACE_SECONDS * 1000)),
+    ]
+
+
 def _bounds(clients: ClientLimits, listeners: int) -> list[tuple[str, Any]]:
     return [
         # gRPC counts connections for each listener.
@@ -74,8 +98,8 @@ def _bounds(clients: ClientLimits, listeners: int) -> list[tuple[str, Any]]:
         # In grpcio 1.67 it counts calls that have ended, and refuses those of clients that keep to the limit.
         ("grpc.http.overload_protection", 0),
         # By default gRPC cancels calls at random if more than a thousand wait: thousands of actors come back at once.
-        ("grpc.server.max_pending_requests", clients.calls_max),
-        ("grpc.server.max_pending_requests_hard_limit", clients.calls_max),
+        ("grpc.server.max_pending_requests", max(clients.calls_max, _PENDING_MIN)),
+        ("grpc.server.max_pending_requests_hard_limit", max(clients.calls_max, _PENDING_MIN)),
     ]
 
 

@@ -35,7 +35,7 @@ from twisted_registry.rpc.budgets import ReplyBudget, UploadBudget
 from twisted_registry.rpc.chain import ArchiveIdentityCheck, Interceptor, generic_handler, interceptors
 from twisted_registry.rpc.connections import Connections
 from twisted_registry.rpc.endpoint import addresses_of
-from twisted_registry.rpc.grpc_options import server_options
+from twisted_registry.rpc.grpc_options import health_options, server_options
 from twisted_registry.rpc.handshakes import Handshakes
 from twisted_registry.rpc.hang_up import HangUp
 from twisted_registry.rpc.interceptors.audit import Audit
@@ -366,7 +366,8 @@ class RpcServer:
     def _make_health_server(self) -> grpc.aio.Server | None:
         if self._network.health_port is None:
             return None
-        server = self._new_server(self._clients.of_health, len(self._addresses))
+        options = health_options(self._clients.of_health, self._limits.keepalive_seconds, len(self._addresses))
+        server = grpc.aio.server(options=options)
         self._add_health(server)
         return server
 
@@ -374,7 +375,14 @@ class RpcServer:
         services = [*self._registry_services(), *self._further_services]
         if self._network.reflection:
             services.append(reflection_service([*services, self._health.service]))
-        server = self._new_server(self._clients, self._listeners)
+        server = grpc.aio.server(
+            options=server_options(
+                self._clients,
+                self._limits.keepalive_seconds,
+                self._listeners,
+                None if self._tls is None else MOST_CONNECTION_SECONDS,
+            )
+        )
         chain = interceptors(
             self._tracker,
             ArchiveIdentityCheck(self._archive_status),
@@ -388,16 +396,6 @@ class RpcServer:
         self._add(server, services, chain)
         self._add_health(server)
         return server
-
-    def _new_server(self, clients: ClientLimits, listeners: int) -> grpc.aio.Server:
-        return grpc.aio.server(
-            options=server_options(
-                clients,
-                self._limits.keepalive_seconds,
-                listeners,
-                None if self._tls is None else MOST_CONNECTION_SECONDS,
-            )
-        )
 
     def _add_health(self, server: grpc.aio.Server) -> None:
         tracker = self._health_tracker

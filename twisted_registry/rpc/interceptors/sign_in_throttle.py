@@ -21,7 +21,7 @@ _MINUTE = 60.0
 _HOSTS_MAX = 10_000
 """The most addresses that are remembered; those not seen for longest are forgotten first."""
 
-_NEW_CONNECTIONS_MAX = 100
+_NEW_CONNECTIONS_MAX = 1000
 """The most new connections of an address, each minute, whose first credentials are checked in any case."""
 
 
