@@ -32,6 +32,7 @@ from benchmarks.suites import (
     push,
     retention,
     search,
+    strangers,
 )
 
 SUITES: Mapping[str, Suite] = {
@@ -46,6 +47,7 @@ SUITES: Mapping[str, Suite] = {
     "access": access.run,
     "observability": observability.run,
     "bounds": bounds.run,
+    "strangers": strangers.run,
 }
 
 

@@ -65,14 +65,15 @@ class Caller:
     A client that makes a call now and then, over one connection.
     """
 
-    def __init__(self, port: int, path: str, request: bytes) -> None:
+    def __init__(self, target: Target | int, path: str, request: bytes) -> None:
         """
 
         Args:
+            target: the server, or its port.
             request: with its prefix.
         """
         self._loop = Loop()
-        self._connection = Connection(self._loop, port)
+        self._connection = Connection(self._loop, target)
         self._path, self._body = path, cut([request])
         self._ended = 0
 
@@ -100,16 +101,17 @@ class Bystander:
     A client in a separate thread that makes a small call again and again, to see how long others make it wait.
     """
 
-    def __init__(self, port: int, path: str, request: bytes) -> None:
+    def __init__(self, target: Target | int, path: str, request: bytes) -> None:
         """
 
         Args:
+            target: the server, or its port.
             request: with its prefix.
         """
         self._over = threading.Event()
         self._ready = threading.Event()
         self._seconds: list[float] = []
-        self._thread = threading.Thread(target=self._run, args=(port, path, request))
+        self._thread = threading.Thread(target=self._run, args=(target, path, request))
         self._thread.start()
         self._ready.wait()
 
@@ -121,8 +123,8 @@ class Bystander:
         self._thread.join()
         return self._seconds
 
-    def _run(self, port: int, path: str, request: bytes) -> None:
-        caller = Caller(port, path, request)
+    def _run(self, target: Target | int, path: str, request: bytes) -> None:
+        caller = Caller(target, path, request)
         for _ in range(20):  # the first one reads the model
             caller.call()
         self._ready.set()

@@ -74,7 +74,7 @@ class _Connection:
 
     def _call(self, stream: int) -> bytes:
         token = f"trg_{os.urandom(5).hex()}_{os.urandom(24).hex()}"
-        headers = frames.request_headers(self._path, {"authorization": f"Bearer {token}"})
+        headers = frames.request_headers(self._path, [("authorization", f"Bearer {token}".encode())])
         return frames.frame(Kind.HEADERS, frames.END_HEADERS | frames.END_STREAM, stream, headers)
 
     def receive(self) -> int:

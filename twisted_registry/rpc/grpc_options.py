@@ -76,8 +76,8 @@ def server_options(
 
 def health_options(clients: ClientLimits, keepalive_seconds: float, listeners: int) -> list[tuple[str, Any]]:
     """
-    Return the options of a server that serves only health checks: probes come and go, and whoever stays is in the way
-    of others.
+    Return the options of a server that serves only health checks: probes come and go, and a client that stays is in
+    the way of others.
 
     Args:
         keepalive_seconds: see ``server_options``.
