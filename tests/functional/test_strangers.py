@@ -96,8 +96,8 @@ class LocalTests(StrangersTestCase):
 
     def test_wrong_tokens(self) -> None:
         """
-        After many wrong tokens a client that was accepted is served, and so is a new one after a short wait; the log has
-        a line, and no token.
+        After many wrong tokens a client that was accepted is served, and so is a new one after a short wait; the log
+        has a line, and no token.
         """
         with Stranger("127.0.0.1", self.daemon.port, PATH, 20, 2_000) as stranger:
             self.assert_served()
