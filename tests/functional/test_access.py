@@ -282,6 +282,29 @@ class ClientCertificateTests(AccessTestCase):
         client.ensure_model("m")
         client.delete_model("m")
 
+    def test_removed_authority(self) -> None:
+        """
+        Once an authority is removed, its certificates open no new connection; one from before goes on, as the guide
+        says, and certificates of the other authority count as before.
+        """
+        removed = trustme.CA()
+        both = self.ca.cert_pem.bytes() + removed.cert_pem.bytes()
+        (self.directory / "clients.pem").write_bytes(both)
+        daemon = self.start(*TLS_FLAGS, "--tls-client-ca", "clients.pem")
+        stays, leaf = self.certificate("stays.example"), removed.issue_cert("leaves.example")
+        chain = b"".join(blob.bytes() for blob in leaf.cert_chain_pems)
+        leaves: dict[str, Any] = {"private_key": leaf.private_key_pem.bytes(), "certificate_chain": chain}
+        earlier = self.client(daemon, None, **leaves)
+        earlier.ensure_model("m")
+        (self.directory / "clients.new").write_bytes(self.ca.cert_pem.bytes())
+        (self.directory / "clients.new").replace(self.directory / "clients.pem")
+        lines = len(daemon.lines)
+        daemon.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: any("clients.pem was read again" in line for line in daemon.lines[lines:]), "it is read")
+        self.assertRaises(RegistryError, self.client(daemon, None, **leaves).model, "m")
+        self.client(daemon, None, **stays).model("m")
+        earlier.model("m")
+
     def test_second_port(self) -> None:
         """
         With a port for client certificates, clients of the other one need none, but a token.
