@@ -27,7 +27,7 @@ _MODELS = ValueType("list", f"up to {_MODELS_MAX} ids of models, separated by co
 @frozen
 class WebSettings:
     """
-    Settings of the web edge: HTTP for metrics and probes.
+    Settings of the web edge: HTTP for calls in JSON, metrics and probes.
 
     Attributes:
         port: the TCP port; 0 picks a free one, ``None`` for none.
@@ -37,7 +37,8 @@ class WebSettings:
     port: int | None = setting(
         "http-port",
         whole(0, 65535),
-        "TCP port for HTTP: /metrics, /livez, /readyz and /version; 0 picks a free port, which is logged",
+        "TCP port for HTTP: calls in JSON below /api/v1, and /metrics, /livez, /readyz and /version; 0 picks a free "
+        "port, which is logged",
         None,
         "none",
     )

@@ -141,7 +141,14 @@ class RegistryService(Service):
         # Imported late: without it, a daemon needs neither the web nor the metrics.
         from twisted_registry.daemon.web import WebEdge
 
-        return WebEdge(self._reactor, self._settings, self.pools, self._problem)
+        return WebEdge(
+            self._reactor,
+            self._settings,
+            self.pools,
+            self._problem,
+            lambda: self._rpc.calls,
+            is_protected=self._access_control.access is not None,
+        )
 
     def _problem(self) -> str:
         problem = self._archive_status.problem

@@ -11,10 +11,13 @@ from twisted.logger import Logger
 
 from twisted_registry import __version__
 from twisted_registry.config.load import Settings
+from twisted_registry.contracts.calls import ICalls
 from twisted_registry.daemon.metrics import MetricsService, make_metrics
 from twisted_registry.daemon.pools import Pools
 from twisted_registry.domain.errors import CannotStart
 from twisted_registry.execution import PooledExecutor
+from twisted_registry.web.caller import status_permission
+from twisted_registry.web.json_api import json_api
 from twisted_registry.web.pages import LivePage, MetricsPage, ReadyPage, VersionPage
 from twisted_registry.web.site import make_site
 
@@ -30,10 +33,21 @@ class WebEdge:
         service: what they read, and what runs for them.
     """
 
-    def __init__(self, reactor: Any, settings: Settings, pools: Pools, problem: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        settings: Settings,
+        pools: Pools,
+        problem: Callable[[], str],
+        calls: Callable[[], ICalls],
+        *,
+        is_protected: bool,
+    ) -> None:
         """
 
         Args:
+            calls: returns the way to make the calls of the registry, once its server runs.
+            is_protected: whether callers are checked; if not, no site but this one may make a browser ask.
             problem: returns why the registry does not serve; empty if it does.
         """
         self.metrics = make_metrics(settings)
@@ -44,12 +58,14 @@ class WebEdge:
         render = self.metrics.render
         self._site = make_site(
             {
+                "api": json_api(calls, reactor),
                 "livez": LivePage(),
                 "readyz": ReadyPage(problem),
                 "version": VersionPage(__version__),
-                "metrics": MetricsPage(lambda accept: executor.defer(lambda: render(accept))),
+                "metrics": MetricsPage(lambda accept: executor.defer(lambda: render(accept)), status_permission(calls)),
             },
             reactor,
+            None if is_protected else frozenset({"localhost", settings.web.interface.lower()}),
         )
         self._port: Any = None
 

@@ -23,7 +23,7 @@ Each of them wraps a method's handler once, when the server starts, so a call pa
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -238,8 +238,25 @@ def interceptors(
     return [*begin, authentication.intercept, identity.intercept, timeout.intercept, read_requests, *permit, *end]
 
 
+def wrapped(service: Service, chain: Sequence[Interceptor]) -> Mapping[str, Handler]:
+    """
+    Return the handlers of a service inside the chain, by the paths of their methods.
+
+    Args:
+        chain: the interceptors, the outermost first.
+    """
+    return {method.path: _wrapped(method, chain) for method in service.methods}
+
+
+def _wrapped(method: Method, chain: Sequence[Interceptor]) -> Handler:
+    handler = method.handler
+    for intercept in reversed(chain):
+        handler = intercept(method, handler)
+    return handler
+
+
 def generic_handler(
-    service: Service, chain: Sequence[Interceptor], metrics: CallMetrics | None = None
+    service: Service, handlers: Mapping[str, Handler], metrics: CallMetrics | None = None
 ) -> "grpc.GenericRpcHandler[Any, Any]":
     """
     Return a service as gRPC takes it.
@@ -249,19 +266,16 @@ def generic_handler(
     is answered with INVALID_ARGUMENT: gRPC itself would answer UNKNOWN.
 
     Args:
-        chain: the interceptors, the outermost first.
+        handlers: the handlers inside the chain, by path.
         metrics: reports the bytes of messages; ``None`` if nobody reads metrics.
     """
     return grpc.method_handlers_generic_handler(
-        service.name, {method.name: _method_handler(method, chain, metrics) for method in service.methods}
+        service.name,
+        {method.name: _method_handler(method, handlers[method.path], metrics) for method in service.methods},
     )
 
 
-def _method_handler(method: Method, chain: Sequence[Interceptor], metrics: CallMetrics | None) -> Any:
-    handler = method.handler
-    for intercept in reversed(chain):
-        handler = intercept(method, handler)
-
+def _method_handler(method: Method, handler: Handler, metrics: CallMetrics | None) -> Any:
     async def serve(_: Any, context: Any) -> Any:
         return await handler(None, CallContext(method, context))
 

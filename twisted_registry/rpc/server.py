@@ -24,6 +24,7 @@ from twisted_registry.application.subscriptions import Subscriptions
 from twisted_registry.config.limits import ClientLimits, Limits
 from twisted_registry.config.network import NetworkSettings, UnixSettings, bracketed
 from twisted_registry.contracts.access import IAccess, IAuditLog
+from twisted_registry.contracts.calls import ICalls
 from twisted_registry.contracts.observation import IEdgeObserver
 from twisted_registry.contracts.ownership import ArchiveStatus
 from twisted_registry.contracts.quotas import IRateQuotas
@@ -32,12 +33,13 @@ from twisted_registry.domain.access import Caller
 from twisted_registry.domain.errors import CannotStart
 from twisted_registry.rpc.bridge import AsyncioRuntime
 from twisted_registry.rpc.budgets import ReplyBudget, UploadBudget
-from twisted_registry.rpc.chain import ArchiveIdentityCheck, Interceptor, generic_handler, interceptors
+from twisted_registry.rpc.chain import ArchiveIdentityCheck, Interceptor, generic_handler, interceptors, wrapped
 from twisted_registry.rpc.connections import Connections
 from twisted_registry.rpc.endpoint import addresses_of
 from twisted_registry.rpc.grpc_options import health_options, server_options
 from twisted_registry.rpc.handshakes import Handshakes
 from twisted_registry.rpc.hang_up import HangUp
+from twisted_registry.rpc.in_process import InProcessCalls
 from twisted_registry.rpc.interceptors.audit import Audit
 from twisted_registry.rpc.interceptors.authentication import Authentication
 from twisted_registry.rpc.interceptors.call_tracker import CallTracker
@@ -73,10 +75,12 @@ class RpcServer:
     Attributes:
         health_port: the port that serves only health checks, once it is bound; ``None`` if there is none.
         numbers: what the server counts, once it is bound.
+        calls: makes the calls of the server in process, once it is bound.
     """
 
     health_port: int | None = None
     numbers: ServerNumbers
+    calls: ICalls
 
     _log = Logger()
 
@@ -394,6 +398,7 @@ class RpcServer:
             self._metrics,
         )
         self._add(server, services, chain)
+        self.calls = InProcessCalls(self._reactor, self._loop, services, chain)
         self._add_health(server)
         return server
 
@@ -406,7 +411,8 @@ class RpcServer:
     def _add(self, server: grpc.aio.Server, services: Sequence[Service], chain: Sequence[Interceptor]) -> None:
         if self._unix is not None:
             chain = [self._unix.intercept, *chain]
-        server.add_generic_rpc_handlers([generic_handler(service, chain, self._metrics) for service in services])
+        handlers = {path: handler for service in services for path, handler in wrapped(service, chain).items()}
+        server.add_generic_rpc_handlers([generic_handler(service, handlers, self._metrics) for service in services])
 
     def _idle_timeout(self, tracker: CallTracker) -> IdleTimeout:
         return IdleTimeout(self._limits.upload_idle_seconds, tracker.begin_wait, tracker.end_wait)

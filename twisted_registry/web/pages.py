@@ -7,9 +7,11 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
+from twisted.python.failure import Failure
 from twisted.web.resource import IResource, Resource
 
+from twisted_registry.web.errors import failed_call, write_error
 from twisted_registry.web.requests import NOT_DONE_YET, BoundedRequest
 
 _READING = (b"GET", b"HEAD")
@@ -18,13 +20,18 @@ _READING = (b"GET", b"HEAD")
 class Page(Resource):
     """
     A resource that can only be read.  Nothing is below it, unless a subclass adds children.
+
+    Attributes:
+        exists: whether there is a page here.
     """
+
+    exists = False
 
     def render(self, request: Any) -> Any:
         """
         Answer a request.
         """
-        if request.method not in _READING:
+        if request.method not in _READING and self.exists:
             request.setHeader(b"allow", b", ".join(_READING))
             request.reply(HTTPStatus.METHOD_NOT_ALLOWED, "this page can only be read: use GET or HEAD")
         elif self.show(request) is NOT_DONE_YET:
@@ -54,6 +61,8 @@ class LivePage(Page):
     The page that shows that the reactor runs.
     """
 
+    exists = True
+
     def show(self, request: BoundedRequest) -> None:
         """See ``Page.show``."""
         request.reply(HTTPStatus.OK, "ok")
@@ -63,6 +72,8 @@ class ReadyPage(Page):
     """
     The page that shows whether the registry serves, or why not.
     """
+
+    exists = True
 
     def __init__(self, problem: Callable[[], str]) -> None:
         """
@@ -84,6 +95,8 @@ class VersionPage(Page):
     The page with the version of the registry.
     """
 
+    exists = True
+
     def __init__(self, version: str) -> None:
         super().__init__()
         self._body = json.dumps({"version": version}).encode() + b"\n"
@@ -98,14 +111,22 @@ class MetricsPage(Page):
     The page with the metrics.
     """
 
-    def __init__(self, render: Callable[[str], "Deferred[tuple[str, bytes]]"]) -> None:
+    exists = True
+
+    def __init__(
+        self,
+        render: Callable[[str], "Deferred[tuple[str, bytes]]"],
+        permit: Callable[[BoundedRequest], "Deferred[Any]"] = lambda request: succeed(None),
+    ) -> None:
         """
 
         Args:
             render: returns the content type and the text, for the header ``Accept``.
+            permit: fires if the caller may read the status of the server, and fails if not.
         """
         super().__init__()
         self._render = render
+        self._permit = permit
 
     def show(self, request: BoundedRequest) -> int:
         """See ``Page.show``."""
@@ -116,6 +137,14 @@ class MetricsPage(Page):
                 request.write_body(*result)
                 request.finish()
 
-        rendering = self._render(accept.decode("latin-1")).addCallback(write)
-        rendering.addErrback(request.processingFailed).addErrback(lambda _: None)
+        def refuse(failure: Failure) -> None:
+            failed = failed_call(failure)
+            if request.is_open:
+                write_error(request, failed)
+
+        def show(_: Any) -> "Deferred[Any]":
+            rendering = self._render(accept.decode("latin-1")).addCallback(write)
+            return rendering.addErrback(request.processingFailed).addErrback(lambda _: None)
+
+        self._permit(request).addCallbacks(show, refuse)
         return NOT_DONE_YET

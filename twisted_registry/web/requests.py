@@ -2,6 +2,7 @@
 Requests: their limits, and the headers of each reply.
 """
 
+from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
 
@@ -12,8 +13,8 @@ from twisted.web.server import NOT_DONE_YET, Request
 
 _log = Logger()
 
-MAX_BODY_BYTES = 64 * 1024
-"""The limit on the body of a request."""
+MAX_BODY_BYTES = 2**20
+"""The limit on the body of a request.  Twisted keeps all but short ones in temporary files."""
 
 _TOO_LARGE = b"HTTP/1.1 413 Request Entity Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
@@ -65,7 +66,13 @@ class BoundedRequest(Request):
         # Not earlier, because Twisted sets the first of these itself.
         for name, value in _HEADERS.items():
             self.setHeader(name, value)
-        super().render(resrc)
+        host = self.getRequestHostname().decode("latin-1")
+        site: Any = self.site  # always a RegistrySite
+        if site.answers_as(host):
+            super().render(resrc)
+        else:
+            self.reply(HTTPStatus.MISDIRECTED_REQUEST, "ask this server by its address, or as localhost")
+            self.finish()
 
     def processingFailed(self, reason: Failure) -> Any:  # noqa: N802
         """

@@ -2,7 +2,8 @@
 The site: which page has which path, and the limits on connections.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from ipaddress import ip_address
 from typing import Any
 
 from twisted.internet.interfaces import IAddress, IReactorTime
@@ -39,17 +40,46 @@ class BoundedSite(WrappingFactory):
         return super().buildProtocol(addr)
 
 
-def make_site(pages: Mapping[str, Resource], clock: IReactorTime) -> BoundedSite:
+class RegistrySite(Site):
+    """
+    The site.
+
+    Attributes:
+        hosts: the names under which it may be asked; ``None`` for any.
+    """
+
+    noisy = False
+    hosts: Collection[str] | None = None
+
+    def answers_as(self, host: str) -> bool:
+        """
+        Return whether it may be asked as this host.
+
+        A page of the Internet whose name suddenly resolves to this machine could otherwise make a user's browser send
+        requests here, and read the answers.  An address in place of a name cannot be resolved to another one.
+        """
+        if self.hosts is None or host.lower() in self.hosts:
+            return True
+        try:
+            ip_address(host.strip("[]"))
+        except ValueError:
+            return False
+        return True
+
+
+def make_site(pages: Mapping[str, Resource], clock: IReactorTime, hosts: Collection[str] | None = None) -> BoundedSite:
     """
     Return a site.
 
     Args:
         pages: the resources by the first part of their paths.
         clock: the reactor.
+        hosts: the names, in lower case, under which the site may be asked; addresses always may be.  ``None`` for any.
     """
     root = Page()
     for path, page in pages.items():
         root.putChild(path.encode(), page)
-    site = Site(root, requestFactory=BoundedRequest, timeout=_IDLE_SECONDS, reactor=clock)
-    site.displayTracebacks = site.noisy = False
+    site = RegistrySite(root, requestFactory=BoundedRequest, timeout=_IDLE_SECONDS, reactor=clock)
+    site.displayTracebacks = False
+    site.hosts = hosts
     return BoundedSite(site)

@@ -1,0 +1,215 @@
+"""
+Tests of the calls by HTTP, on a daemon.
+"""
+
+import json
+import re
+import shutil
+from collections.abc import Generator, Mapping
+from contextlib import closing
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any, ClassVar
+from unittest import SkipTest
+from urllib.parse import urlencode
+
+from tests.functional.test_access import AccessTestCase
+from tests.support.client import DEADLINE_SECONDS
+from tests.support.daemon import run_command, wait_until
+from tests.support.registry_case import RegistryTestCase
+
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "http-api.md"
+
+
+class HttpClient:
+    """
+    A client that speaks only HTTP and JSON.
+    """
+
+    def __init__(self, port: int, token: str = "") -> None:
+        self._port = port
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+
+    def post(self, call: str, **fields: Any) -> Any:
+        """
+        Make a call, and return its status with its reply.
+        """
+        return self._ask("POST", call, json.dumps(fields), {"Content-Type": "application/json"})
+
+    def get(self, call: str, **fields: Any) -> Any:
+        """
+        Make a call that only reads, and return its status with its reply.
+        """
+        return self._ask("GET", f"{call}?{urlencode(fields)}", None, {})
+
+    def _ask(self, verb: str, path: str, body: str | None, headers: Mapping[str, str]) -> Any:
+        with closing(HTTPConnection("127.0.0.1", self._port, timeout=DEADLINE_SECONDS)) as connection:
+            connection.request(verb, f"/api/v1/{path}", body, {**self._headers, **headers})
+            response = connection.getresponse()
+            return response.status, json.loads(response.read())
+
+    def events(self, cursor: str = "") -> Generator[tuple[str, Any], None, None]:
+        """
+        Return the events as they come, each with its id.
+        """
+        headers = {**self._headers, "Accept": "text/event-stream", **({"Last-Event-ID": cursor} if cursor else {})}
+        with closing(HTTPConnection("127.0.0.1", self._port, timeout=DEADLINE_SECONDS)) as connection:
+            connection.request("GET", "/api/v1/events", None, headers)
+            response = connection.getresponse()
+            identity = ""
+            while line := response.readline().decode():
+                name, _, value = line.rstrip("\n").partition(": ")
+                if name == "id":
+                    identity = value
+                elif name == "data":
+                    yield identity, json.loads(value)
+
+
+def status_of_page(port: int, path: str, token: str = "", host: str = "localhost") -> int:
+    """
+    Return the status with which a page is answered.
+    """
+    headers = {"Host": host, **({"Authorization": f"Bearer {token}"} if token else {})}
+    with closing(HTTPConnection("127.0.0.1", port, timeout=DEADLINE_SECONDS)) as connection:
+        connection.request("GET", path, None, headers)
+        return connection.getresponse().status
+
+
+def http_port(lines: list[str]) -> int:
+    """
+    Return the port for HTTP that a daemon has logged.
+    """
+    (port,) = [int(line.rsplit(":", 1)[1].strip(" /\n")) for line in lines if "HTTP is served at" in line]
+    return port
+
+
+class HttpTests(RegistryTestCase):
+    """
+    A registry that anyone on this machine may use.
+    """
+
+    flags: ClassVar = ["--http-port", "0"]
+
+    def setUp(self) -> None:
+        """
+        Make a model with a version, by gRPC.
+        """
+        super().setUp()
+        self.wait_until_logged("HTTP is served at")
+        self.http = HttpClient(http_port(self.daemon.lines))
+        self.client.save_model("team/walker", env="Walker2d")
+        self.client.create("team/walker", b"data", archived=True)
+
+    def test_calls(self) -> None:
+        """
+        Both edges show the same registry; what one changes, the other shows.
+        """
+        status, model = self.http.get("GetModel", modelId="team/walker")
+        self.assertEqual((status, model["metadata"], model["latestNumber"]), (200, {"env": "Walker2d"}, 1))
+        self.assertEqual(self.http.post("SetAlias", reference="team/walker@1", alias="production")[0], 200)
+        status, version = self.http.get("GetVersion", reference="team/walker@production")
+        self.assertEqual((status, version["number"], version["sizeBytes"]), (200, 1, "4"))
+        status, error = self.http.post("DeleteVersion", reference="team/walker@1")
+        self.assertEqual((status, error["code"]), (400, "failed_precondition"))
+        status, error = self.http.get("GetModel", modelId="other")
+        self.assertEqual((status, error["details"][0]["debug"]["reason"]), (404, "UNKNOWN_MODEL"))
+        self.assertEqual(self.http.post("DeleteModel", modelId="team/walker"), (200, {}))
+        self.assertEqual(list(self.client.models().model_infos), [])
+
+    def test_events(self) -> None:
+        """
+        Events arrive as they happen; a client that was away gets those that it missed.
+        """
+        with closing(self.http.events()) as events:
+            _, started = next(events)
+            self.assertIn("started", started)
+            self.client.create("team/walker", b"more")
+            cursor, event = next(events)
+            self.assertEqual((event["modelId"], event["versionCreated"]["number"]), ("team/walker", 2))
+        self.client.create("team/walker", b"missed")
+        with closing(self.http.events(cursor)) as events:
+            numbers = [event.get("versionCreated", {}).get("number") for _, event in (next(events), next(events))]
+        self.assertIn(3, numbers)
+
+    def test_page(self) -> None:
+        """
+        The commands of the page about it work.
+        """
+        if shutil.which("curl") is None:
+            raise SkipTest("curl is not installed")
+        self.client.save_model("walker")
+        self.client.create("walker", b"data", archived=True)
+        blocks = re.findall(r"```console\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+        commands = re.findall(r"^\$ ((?:[^\n\\]|\\\n)*)$", "".join(blocks), re.MULTILINE)
+        self.assertEqual(len(commands), 3)
+        port = http_port(self.daemon.lines)
+        for command in commands[:2]:
+            printed = run_command(self.directory, "bash", "-c", command.replace(":8080", f":{port}")).stdout
+            self.assertEqual((json.loads(printed)["modelId"], json.loads(printed)["number"]), ("walker", 1))
+        follow = commands[2].replace(":8080", f":{port}") + " | head -2"
+        identity, data = run_command(self.directory, "bash", "-c", follow).stdout.splitlines()
+        self.assertEqual(json.loads(data.removeprefix("data: "))["cursor"], identity.removeprefix("id: "))
+
+    def test_hosts(self) -> None:
+        """
+        A site whose name leads to this machine cannot make a browser read from the registry.
+        """
+        port = http_port(self.daemon.lines)
+        for host, status in (
+            ("localhost", 200),
+            (f"LOCALHOST:{port}", 200),
+            (f"127.0.0.1:{port}", 200),
+            (f"[::1]:{port}", 200),
+            ("evil.example.com", 421),
+            ("localhost.example.com", 421),
+            ("127.0.0.1.example.com", 421),
+            ("", 421),
+        ):
+            self.assertEqual(status_of_page(port, "/api/v1/ListModels", host=host), status, host)
+
+    def test_stop(self) -> None:
+        """
+        A daemon that stops ends the streams, and exits.
+        """
+        with closing(self.http.events()) as events:
+            next(events)
+            self.assertEqual(self.daemon.stop(), 0, self.daemon.log)
+
+
+class PermissionTests(AccessTestCase):
+    """
+    A registry with access control.
+    """
+
+    def test_permissions(self) -> None:
+        """
+        The same tokens, permissions and audit count as for gRPC.
+        """
+        audit = self.directory / "audit.jsonl"
+        reader = self.add_token("rita", "reader", "team-a/*")
+        daemon = self.start("--tokens-file", "tokens", "--http-port", "0", "--audit-file", str(audit))
+        self.wait_until_http(daemon)
+        port = http_port(daemon.lines)
+        admin, rita, nobody = (HttpClient(port, token) for token in (self.token, reader, ""))
+        for model_id in ("team-a/m", "team-b/m"):
+            self.assertEqual(admin.post("CreateModel", model={"modelId": model_id})[0], 200)
+        self.assertEqual(rita.get("GetModel", modelId="team-a/m")[0], 200)
+        self.assertEqual([model["modelId"] for model in rita.get("ListModels")[1]["models"]], ["team-a/m"])
+        self.assertEqual(rita.get("GetModel", modelId="team-b/m")[1]["code"], "permission_denied")
+        self.assertEqual(rita.post("DeleteModel", modelId="team-a/m")[0], 403)
+        self.assertEqual(nobody.get("GetModel", modelId="team-a/m")[0], 401)
+        self.assertEqual(HttpClient(port, "wrong").get("ListModels")[0], 401)
+        self.assertEqual([status_of_page(port, "/metrics", token) for token in (reader, "")], [200, 401])
+        self.assertEqual([status_of_page(port, page) for page in ("/livez", "/readyz", "/version")], [200] * 3)
+        self.assertEqual(daemon.stop(), 0, daemon.log)
+        entries = [json.loads(line) for line in audit.read_text().splitlines()]
+        results = [(entry["method"].rpartition("/")[2], entry["result"]) for entry in entries if "method" in entry]
+        self.assertEqual(results.count(("CreateModel", "OK")), 2)
+        self.assertIn(("DeleteModel", "PERMISSION_DENIED"), results)
+        self.assertNotIn(reader, audit.read_text())
+
+    def wait_until_http(self, daemon: Any) -> None:
+        """
+        Wait until a daemon has logged its port for HTTP.
+        """
+        wait_until(lambda: any("HTTP is served at" in line for line in daemon.lines), "it serves HTTP")

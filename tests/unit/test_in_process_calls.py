@@ -1,0 +1,219 @@
+"""
+Tests for ``twisted_registry.rpc.in_process``.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from attrs import evolve, frozen
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from tests.support.calls import METHOD
+from twisted_registry.config.limits import ClientLimits
+from twisted_registry.contracts.calls import CallFailed, ICalls, IReplyStream, LocalCall
+from twisted_registry.contracts.ownership import ArchiveStatus
+from twisted_registry.domain.errors import UnknownModel
+from twisted_registry.rpc.call import CallContext
+from twisted_registry.rpc.chain import ArchiveIdentityCheck, interceptors
+from twisted_registry.rpc.in_process import InProcessCalls
+from twisted_registry.rpc.interceptors.call_tracker import CallTracker
+from twisted_registry.rpc.interceptors.idle_timeout import IdleTimeout
+from twisted_registry.rpc.methods import Method
+
+LIMITS = ClientLimits(connections_max=9, calls_per_connection_max=9, calls_per_client_max=9, calls_max=9)
+PEER = "ipv4:127.0.0.1:5000"
+
+
+@implementer(IReactorFromThreads)
+class Reactor:
+    """
+    A reactor whose thread is this one.
+    """
+
+    def callFromThread(self, callable: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        """See ``IReactorFromThreads.callFromThread``."""
+        callable(*args, **kwargs)
+
+
+@frozen
+class Table:
+    """
+    A service of a test.
+    """
+
+    methods: list[Method]
+
+
+async def echo(request: Any, call: CallContext) -> Any:
+    """
+    Return the request.
+    """
+    return request
+
+
+async def fail(request: Any, call: CallContext) -> Any:
+    """
+    Fail with an error of the registry.
+    """
+    raise UnknownModel("walker")
+
+
+async def wait(request: Any, call: CallContext) -> Any:
+    """
+    Wait until cancelled.
+    """
+    await asyncio.Event().wait()
+
+
+async def count(request: Any, call: CallContext) -> Any:
+    """
+    Send three messages.
+    """
+    for number in range(3):
+        await call.write(bytes([number]))
+
+
+class InProcessCallsTests(SynchronousTestCase):
+    """
+    Calls in process pass the chain, and end as gRPC's do.
+    """
+
+    def run_test(self, test: Callable[[], Awaitable[None]]) -> None:
+        """
+        Run a test with calls that are served.
+        """
+
+        async def run() -> None:
+            self.tracker = tracker = CallTracker(LIMITS)
+            tracker.open()
+            methods = [
+                evolve(METHOD, name=name, path=f"/t/{name}", handler=handler, streams_replies=name == "count")
+                for name, handler in (("echo", echo), ("fail", fail), ("wait", wait), ("count", count))
+            ]
+            chain = interceptors(tracker, ArchiveIdentityCheck(ArchiveStatus()), IdleTimeout(60.0), access_log=False)
+            service: Any = Table(methods)
+            self.calls = InProcessCalls(Reactor(), asyncio.get_running_loop(), [service], chain)
+            await asyncio.wait_for(test(), 30)
+
+        asyncio.run(run())
+
+    async def code_of(self, path: str, timeout_seconds: float | None = None) -> str:
+        """
+        Return the code of a call that fails.
+        """
+        calling = self.calls.call(LocalCall(path, b"", PEER, timeout_seconds=timeout_seconds))
+        with self.assertRaises(CallFailed) as caught:
+            await calling.asFuture(asyncio.get_running_loop())
+        self.error = caught.exception
+        code: str = caught.exception.code
+        return code
+
+    def test_reply(self) -> None:
+        """
+        A call returns its reply, and is no longer counted.
+        """
+
+        async def test() -> None:
+            verifyObject(ICalls, self.calls)
+            reply = await self.calls.call(LocalCall("/t/echo", b"given", PEER)).asFuture(asyncio.get_running_loop())
+            self.assertEqual(reply, b"given")
+            self.assertEqual(len(self.tracker), 0)
+
+        self.run_test(test)
+
+    def test_error(self) -> None:
+        """
+        An error of the registry has its code, its text and its details.
+        """
+
+        async def test() -> None:
+            self.assertEqual(await self.code_of("/t/fail"), "NOT_FOUND")
+            self.assertIn("'walker'", self.error.text)
+            self.assertEqual([key for key, _ in self.error.trailing], ["x-request-id", "grpc-status-details-bin"])
+
+        self.run_test(test)
+
+    def test_unknown(self) -> None:
+        """
+        There are only the calls of the table, each in its form.
+        """
+
+        async def test() -> None:
+            for path in ("/t/other", "/t/count"):
+                self.assertEqual(await self.code_of(path), "UNIMPLEMENTED")
+
+        self.run_test(test)
+
+    def test_deadline(self) -> None:
+        """
+        A call ends with its time.
+        """
+
+        async def test() -> None:
+            self.assertEqual(await self.code_of("/t/wait", timeout_seconds=0.01), "DEADLINE_EXCEEDED")
+
+        self.run_test(test)
+
+    def test_stop(self) -> None:
+        """
+        A server that stops refuses calls, and ends those under way.
+        """
+
+        async def test() -> None:
+            waiting = asyncio.ensure_future(self.code_of("/t/wait"))
+            while not len(self.tracker):
+                await asyncio.sleep(0)
+            self.tracker.close()
+            self.assertEqual(await self.code_of("/t/echo"), "UNAVAILABLE")
+            await self.tracker.serving.drain(0.0)
+            self.assertEqual(await waiting, "UNAVAILABLE")
+
+        self.run_test(test)
+
+    def test_cancel(self) -> None:
+        """
+        A cancelled Deferred ends its call.
+        """
+
+        async def test() -> None:
+            calling = self.calls.call(LocalCall("/t/wait", b"", PEER))
+            while not len(self.tracker):
+                await asyncio.sleep(0)
+            failures: list[Any] = []
+            calling.addErrback(failures.append)
+            calling.cancel()
+            while len(self.tracker):
+                await asyncio.sleep(0)
+            self.assertEqual(len(failures), 1)
+
+        self.run_test(test)
+
+    def test_stream(self) -> None:
+        """
+        The messages of a stream arrive in order; none does while it is paused.
+        """
+
+        async def test() -> None:
+            received: list[bytes] = []
+
+            def receive(message: bytes) -> None:
+                received.append(message)
+                if message == b"\0":
+                    stream.pause()
+
+            stream = self.calls.stream(LocalCall("/t/count", b"", PEER), receive)
+            verifyObject(IReplyStream, stream)
+            while not received:
+                await asyncio.sleep(0)
+            for _ in range(10):
+                await asyncio.sleep(0)
+            self.assertEqual(received, [b"\0"])
+            stream.resume()
+            await stream.finished.asFuture(asyncio.get_running_loop())
+            self.assertEqual(received, [b"\0", b"\1", b"\2"])
+
+        self.run_test(test)

@@ -1,0 +1,56 @@
+"""
+The calls that HTTP requests make.
+"""
+
+from collections.abc import Callable, Sequence
+
+from twisted.internet.address import IPv6Address
+from twisted.internet.defer import Deferred
+
+from twisted_registry.contracts.calls import ICalls, LocalCall, Metadatum
+from twisted_registry.protocol.messages import SERVICE_NAME
+from twisted_registry.web.requests import BoundedRequest
+
+_FORWARDED = ("authorization", "x-request-id")
+"""The headers that become metadata of the call."""
+
+
+def peer_of(request: BoundedRequest) -> str:
+    """
+    Return who sends a request, as gRPC would name it.
+    """
+    address = request.getClientAddress()
+    host, port = getattr(address, "host", ""), getattr(address, "port", 0)
+    return f"ipv6:[{host}]:{port}" if isinstance(address, IPv6Address) else f"ipv4:{host}:{port}"
+
+
+def metadata_of(request: BoundedRequest) -> Sequence[Metadatum]:
+    """
+    Return the metadata of the call that a request makes.
+    """
+    # Values that are sent several times stay several: the call is refused then.
+    return [(name, value) for name in _FORWARDED for value in request.requestHeaders.getRawHeaders(name, [])]
+
+
+def call_by(
+    request: BoundedRequest, path: str, message: bytes = b"", timeout_seconds: float | None = None
+) -> LocalCall:
+    """
+    Return the call that a request makes, with the caller's credentials.
+
+    Args:
+        path: the full name of the method.
+        message: the request of the call, serialized.
+        timeout_seconds: how long the call may take; ``None`` for no limit.
+    """
+    return LocalCall(path, message, peer_of(request), metadata_of(request), timeout_seconds)
+
+
+def status_permission(calls: Callable[[], ICalls]) -> Callable[[BoundedRequest], "Deferred[bytes]"]:
+    """
+    Return a function that checks whether the author of a request may read the status of the server: by reading it.
+
+    Args:
+        calls: returns the way to make calls, once the server runs.
+    """
+    return lambda request: calls().call(call_by(request, f"/{SERVICE_NAME}/Status"))

@@ -1,0 +1,133 @@
+"""
+The calls of ``twisted_registry.v1`` by HTTP: ``POST /api/v1/GetModel`` with a JSON object.
+
+Calls that change nothing can also be made with GET, and their fields in the query.  No other site's page can make a
+call in a user's browser: changes need a content type that browsers do not send across sites without asking, and no
+answer permits it.
+"""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+from twisted.web.resource import Resource
+
+from twisted_registry.contracts.calls import CallFailed, ICalls, LocalCall
+from twisted_registry.domain.errors import InvalidRequest
+from twisted_registry.protocol.json_calls import METHODS, JsonMethod
+from twisted_registry.web.caller import call_by
+from twisted_registry.web.errors import JSON_TYPE, failed_call, write_error, write_json
+from twisted_registry.web.pages import Page
+from twisted_registry.web.reply_streams import JsonLines, ServerSentEvents
+from twisted_registry.web.requests import NOT_DONE_YET, BoundedRequest
+
+_TIMEOUT_KEY = "connect-timeout-ms"
+_TIMEOUT_MAX_DIGITS = 10
+
+_WITHOUT_JSON = ("ReadVersion",)
+"""Calls whose replies are data, which JSON would make longer."""
+
+
+def json_api(calls: Callable[[], ICalls], clock: IReactorTime) -> Page:
+    """
+    Return the page below which the calls are.
+
+    Args:
+        calls: returns the way to make calls, once the server runs.
+        clock: the clock of heartbeats.
+    """
+    version = Page()
+    for method in METHODS.values():
+        if method.name not in _WITHOUT_JSON:
+            version.putChild(method.name.encode(), JsonCall(method, calls, clock))
+    version.putChild(b"events", JsonCall(METHODS["WatchEvents"], calls, clock))
+    api = Page()
+    api.putChild(b"v1", version)
+    return api
+
+
+class JsonCall(Resource):
+    """
+    One call.
+    """
+
+    isLeaf = True
+
+    def __init__(self, method: JsonMethod, calls: Callable[[], ICalls], clock: IReactorTime) -> None:
+        super().__init__()
+        self._clock = clock
+        self._method = method
+        self._calls = calls
+
+    def render(self, request: Any) -> Any:
+        """
+        Answer a request.
+        """
+        if request.method == b"POST":
+            self._answer(request, self._from_body)
+        elif request.method == b"GET" and self._method.is_reading:
+            self._answer(request, self._from_query)
+        else:
+            allowed = "POST or GET" if self._method.is_reading else "POST"
+            request.setHeader(b"allow", allowed.replace(" or", ",").encode())
+            request.reply(HTTPStatus.METHOD_NOT_ALLOWED, f"use {allowed}")
+            request.finish()
+        return NOT_DONE_YET
+
+    def _from_query(self, request: BoundedRequest) -> bytes:
+        query = {_text(name): [_text(value) for value in values] for name, values in request.args.items()}
+        cursor = request.getHeader("last-event-id")
+        if cursor and self._method.name == "WatchEvents":
+            query["cursor"] = [cursor]
+        return self._method.request_from_query(query)
+
+    def _from_body(self, request: BoundedRequest) -> bytes:
+        kind = request.getHeader("content-type") or ""
+        if kind.partition(";")[0].strip().lower() != JSON_TYPE:
+            raise InvalidRequest("the request has another content type; send it as application/json")
+        assert request.content is not None, "the request has arrived"
+        return self._method.request_from_json(request.content.read())
+
+    def _answer(self, request: BoundedRequest, read: Callable[[BoundedRequest], bytes]) -> None:
+        try:
+            call = call_by(request, self._method.path, read(request), _timeout_seconds(request))
+        except InvalidRequest as error:
+            write_error(request, CallFailed("INVALID_ARGUMENT", str(error)))
+            return
+        if self._method.streams_replies:
+            stream = ServerSentEvents if self._method.name == "WatchEvents" else JsonLines
+            stream(request, self._method.reply_to_json, self._clock).start(self._calls(), call)
+        else:
+            self._call(request, call)
+
+    def _call(self, request: BoundedRequest, call: LocalCall) -> None:
+        calling = self._calls().call(call)
+        request.notifyFinish().addErrback(lambda _: calling.cancel())
+
+        def write(reply: bytes) -> None:
+            write_json(request, self._method.reply_to_json(reply))
+
+        def fail(failure: Failure) -> None:
+            failed = failed_call(failure)
+            if request.is_open:
+                write_error(request, failed)
+
+        calling.addCallback(write).addErrback(fail)
+
+
+def _timeout_seconds(request: BoundedRequest) -> float | None:
+    text = request.getHeader(_TIMEOUT_KEY)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= _TIMEOUT_MAX_DIGITS):
+        raise InvalidRequest("the header Connect-Timeout-Ms is not a number of milliseconds; leave it out")
+    return int(text) / 1000
+
+
+def _text(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise InvalidRequest("the query is not UTF-8; encode it so") from None

@@ -1,0 +1,155 @@
+"""
+Calls with any number of replies, by HTTP.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.interfaces import IPushProducer, IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from twisted_registry.contracts.calls import ICalls, IReplyStream, LocalCall
+from twisted_registry.protocol.json_calls import cursor_of, error_to_json
+from twisted_registry.web.errors import failed_call, write_error
+from twisted_registry.web.requests import BoundedRequest
+
+_HEARTBEAT_SECONDS = 15.0
+"""Proxies close connections on which nothing comes for a minute or so."""
+
+
+@implementer(IPushProducer)
+class JsonLines:
+    """
+    Replies in JSON, a line each.
+    """
+
+    content_type = b"application/x-ndjson"
+
+    def __init__(self, request: BoundedRequest, to_json: Callable[[bytes], str], clock: IReactorTime) -> None:
+        """
+
+        Args:
+            to_json: returns a serialized reply in JSON, on one line.
+            clock: the clock of heartbeats.
+        """
+        self._request = request
+        self._to_json = to_json
+        self._clock = clock
+        self._has_begun = False
+
+    def start(self, calls: ICalls, call: LocalCall) -> None:
+        """
+        Make the call, and answer the request with its replies.
+        """
+        self._stream: IReplyStream = calls.stream(call, self._receive)
+        # It ends the call if the client leaves, too.
+        self._request.registerProducer(self, True)
+        self._stream.finished.addCallbacks(self._finish, self._fail)
+
+    # IPushProducer
+
+    def pauseProducing(self) -> None:
+        """See ``IPushProducer``."""
+        self._stream.pause()
+
+    def resumeProducing(self) -> None:
+        """See ``IPushProducer``."""
+        self._stream.resume()
+
+    def stopProducing(self) -> None:
+        """See ``IPushProducer``."""
+        self._stream.finished.cancel()
+
+    # Replies
+
+    def _receive(self, reply: bytes) -> None:
+        if self._request.is_open:
+            self._begin()
+            self._request.write(self.format(reply).encode())
+
+    def _begin(self) -> None:
+        if not self._has_begun:
+            self._has_begun = True
+            self._request.responseHeaders.setRawHeaders(b"content-type", [self.content_type])
+            self.begun()
+
+    def _finish(self, _: Any) -> None:
+        self.ended()
+        if self._request.is_open:
+            self._begin()
+            self._request.unregisterProducer()
+            self._request.finish()
+
+    def _fail(self, failure: Failure) -> None:
+        self.ended()
+        failed = failed_call(failure)
+        if not self._request.is_open:
+            return
+        self._request.unregisterProducer()
+        if self._has_begun:
+            self._request.write(self.format_error(error_to_json(failed.code, failed.text, failed.trailing)).encode())
+            self._request.finish()
+        else:
+            write_error(self._request, failed)
+
+    # The form
+
+    def begun(self) -> None:
+        """
+        Called before the first reply is written.
+        """
+
+    def ended(self) -> None:
+        """
+        Called when the call has ended.
+        """
+
+    def format(self, reply: bytes) -> str:
+        """
+        Return a reply as it is sent.
+        """
+        return self._to_json(reply) + "\n"
+
+    def format_error(self, error: str) -> str:
+        """
+        Return an error after the first reply as it is sent.
+        """
+        return f'{{"error": {error}}}\n'
+
+
+class ServerSentEvents(JsonLines):
+    """
+    Events as https://html.spec.whatwg.org/multipage/server-sent-events.html describes them.  A browser that lost the
+    connection goes on after the last event it has seen: the id of each is its cursor.
+    """
+
+    content_type = b"text/event-stream"
+
+    def begun(self) -> None:
+        """
+        Begin the heartbeats.
+        """
+        self._heartbeat = LoopingCall(self._request.write, b":\n\n")
+        self._heartbeat.clock = self._clock
+        self._heartbeat.start(_HEARTBEAT_SECONDS, now=False)
+
+    def ended(self) -> None:
+        """
+        End the heartbeats.
+        """
+        if self._has_begun:
+            self._heartbeat.stop()
+
+    def format(self, reply: bytes) -> str:
+        """
+        Return an event as it is sent.
+        """
+        return f"id: {cursor_of(reply)}\ndata: {self._to_json(reply)}\n\n"
+
+    def format_error(self, error: str) -> str:
+        """
+        Return an error as it is sent: an event of the kind ``failed``.
+        """
+        return f"event: failed\ndata: {error}\n\n"
