@@ -33,6 +33,7 @@ from benchmarks.suites import (
     retention,
     search,
     strangers,
+    tenants,
 )
 
 SUITES: Mapping[str, Suite] = {
@@ -46,6 +47,7 @@ SUITES: Mapping[str, Suite] = {
     "retention": retention.run,
     "access": access.run,
     "observability": observability.run,
+    "tenants": tenants.run,
     "bounds": bounds.run,
     "strangers": strangers.run,
 }

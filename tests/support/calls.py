@@ -31,6 +31,7 @@ class FakeContext:
         written: the messages that the handler sent.
         trailing: the trailing metadata that the handler set.
         aborts: the codes and texts with which the call was aborted.
+        remaining_seconds: the time until the client's deadline; ``None`` if it set none.
     """
 
     name: str = "ipv4:10.0.0.1:5000"
@@ -40,6 +41,7 @@ class FakeContext:
     trailing: Any = ()
     aborts: list[tuple[grpc.StatusCode, str]] = field(factory=list)
     callbacks: list[Callable[[Any], None]] = field(factory=list)
+    remaining_seconds: float | None = None
 
     def peer(self) -> str:
         """
@@ -55,9 +57,9 @@ class FakeContext:
 
     def time_remaining(self) -> float | None:
         """
-        Return ``None``: the client set no deadline.
+        Return the time until the client's deadline.
         """
-        return None
+        return self.remaining_seconds
 
     def add_done_callback(self, callback: Callable[[Any], None]) -> None:
         """

@@ -23,7 +23,7 @@ class Budget:
     reserved: list[int] = field(factory=list)
     requests: list[int] = field(factory=list)
 
-    async def reserve(self, amount: int) -> "Reservation":
+    async def reserve(self, amount: int, caller: str = "") -> "Reservation":
         """See ``IBudget.reserve``."""
         self.reserved.append(amount)
         self.requests.append(amount)
@@ -50,7 +50,7 @@ class FullBudget(Budget):
     A budget that other calls hold.
     """
 
-    async def reserve(self, amount: int) -> Reservation:
+    async def reserve(self, amount: int, caller: str = "") -> Reservation:
         """See ``IBudget.reserve``."""
         raise Overloaded("full")
 

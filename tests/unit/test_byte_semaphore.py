@@ -53,6 +53,34 @@ class ByteSemaphoreTests(SynchronousTestCase):
 
         self.run_in_loop(test())
 
+    def test_callers_take_turns(self) -> None:
+        """
+        A caller with many waiting calls does not keep another one waiting; each caller's own are served in order.
+        """
+
+        async def test() -> None:
+            semaphore = ByteSemaphore(1)
+            held = await semaphore.reserve(1)
+            served: list[str] = []
+
+            async def call(caller: str, number: int) -> None:
+                reservation = await semaphore.reserve(1, caller)
+                served.append(f"{caller}{number}")
+                reservation.release()
+
+            callers = [("a", number) for number in range(5)] + [("b", 0), ("b", 1), ("c", 0)]
+            waiting = [asyncio.create_task(call(*each)) for each in callers]
+            await let_others_run()
+            waiting[1].cancel()
+            waiting[7].cancel()
+            await let_others_run()
+            held.release()
+            await asyncio.gather(*waiting, return_exceptions=True)
+            self.assertEqual(served, ["a0", "b0", "a2", "b1", "a3", "a4"])
+            self.assertEqual((semaphore.missing_bytes, semaphore.try_reserve(1) is None), (0, False))
+
+        self.run_in_loop(test())
+
     def test_without_a_wait(self) -> None:
         """
         ``try_reserve`` returns ``None`` if the bytes are not free, or others wait.
@@ -178,6 +206,29 @@ class UploadBudgetTests(SynchronousTestCase):
                 reservation.release()
 
         verifyObject(IBudget, upload_budget())
+        asyncio.run(test())
+
+    def test_too_many_of_one_caller_wait(self) -> None:
+        """
+        One caller cannot take all places for uploads that wait.
+        """
+
+        async def test() -> None:
+            budget = upload_budget(wait_seconds=60.0)
+
+            async def upload(caller: str) -> None:
+                (await budget.reserve(4 * MIB, caller)).release()
+
+            reservation = await budget.reserve(4 * MIB)
+            waiting = [asyncio.create_task(upload("token:ann")) for _ in range(150)]
+            await asyncio.sleep(0)
+            with self.assertRaisesRegex(Overloaded, "150 uploads of token:ann"):
+                await upload("token:ann")
+            waiting.append(asyncio.create_task(upload("token:bob")))
+            await asyncio.sleep(0)
+            reservation.release()
+            await asyncio.gather(*waiting)
+
         asyncio.run(test())
 
     def test_too_many_wait(self) -> None:

@@ -7,6 +7,7 @@ import asyncio
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.support.calls import FakeContext, call_on
 from twisted_registry.domain.errors import QuotaExceeded
 from twisted_registry.rpc.interceptors.quotas import Refusals
 
@@ -42,7 +43,7 @@ class RefusalsTests(SynchronousTestCase):
 
         async def one() -> float:
             error = QuotaExceeded("q", "limit", "reason", retry_after_seconds)
-            await self.refusals.pause(error, is_upload=is_upload)
+            await self.refusals.pause(call_on(FakeContext()), error, is_upload=is_upload)
             return error.retry_after_seconds
 
         async def all_of_them() -> list[float]:
@@ -66,6 +67,54 @@ class RefusalsTests(SynchronousTestCase):
         self.assertEqual(self.refuse(100), [5.0] * 20 + [4.0] * 80)
         self.assertEqual(self.slept, [1.0] * 80)
         self.assertEqual(self.refuse(1, retry_after_seconds=0.5), [0.001])
+
+    def test_permitted_meanwhile(self) -> None:
+        """
+        A call that is held back is served as soon as its quota permits it.
+        """
+        for waits, expected in ((1, True), (3, True), (100, False)):
+            self.refuse(20)
+            self.slept.clear()
+            self.assertEqual(self.retry([0.5] * waits), expected)
+            self.assertEqual(len(self.slept), min(waits, 5))
+
+    def test_not_permitted_for_long(self) -> None:
+        """
+        A call that is not permitted for longer is refused after one pause.
+        """
+        self.refuse(20)
+        self.assertFalse(self.retry([100.0] * 3))
+        self.assertEqual(self.slept, [1.0])
+
+    def test_deadline(self) -> None:
+        """
+        A pause takes at most half of the time until the client's deadline, so that it gets the refusal.
+        """
+        for remaining_seconds, expected in ((10.0, 1.0), (1.5, 0.75), (-1.0, 0.0)):
+            self.refuse(20)
+            self.slept.clear()
+            self.assertFalse(self.retry([100.0] * 3, remaining_seconds))
+            self.assertEqual(self.slept, [expected])
+
+    def retry(self, waits: list[float], remaining_seconds: float | None = None) -> bool:
+        """
+        Return whether a call is served in the end.
+
+        Args:
+            waits: the times that its refusals name, one after the other.
+            remaining_seconds: the time until its client gives up.
+        """
+        refusals = iter(waits[1:])
+
+        def act() -> None:
+            for seconds in refusals:
+                raise QuotaExceeded("q", "limit", "reason", seconds)
+
+        error, call = (
+            QuotaExceeded("q", "limit", "reason", waits[0]),
+            call_on(FakeContext(remaining_seconds=remaining_seconds)),
+        )
+        return asyncio.run(self.refusals.retry(call, act, error, is_upload=False))
 
     def test_no_more_than_the_limit(self) -> None:
         """

@@ -13,7 +13,7 @@ from tests.support.registry import PumpedRegistryCase
 from twisted_registry.contracts.transient import ITransientStore, TransientBudget
 from twisted_registry.domain.access import Scope
 from twisted_registry.domain.aliases import AliasChange
-from twisted_registry.domain.errors import QuotaExceeded, Unavailable
+from twisted_registry.domain.errors import QuotaExceeded
 from twisted_registry.domain.events import VersionEvicted
 from twisted_registry.domain.models import VersionHeader, VersionInfo
 from twisted_registry.domain.quotas import Quota
@@ -323,8 +323,9 @@ class ArchiveQuotaTests(QuotaCase):
         self.registry.use_quotas([Quota("a", scopes=A, archive_bytes=300)])
         snapshots = [self.registry.load_snapshot(model_id) for model_id in ("a/1", "a/2")]
         usage = self.registry._state.usage
-        self.assertRaises(Unavailable, usage.reserve, "a/1", 1)
-        self.assertRaises(QuotaExceeded, usage.reserve, "a/1", 301)
+        for size_bytes, retry_after_seconds in ((1, 1.0), (301, 0.0)):
+            error = self.assertRaises(QuotaExceeded, usage.reserve, "a/1", size_bytes)
+            self.assertEqual(error.retry_after_seconds, retry_after_seconds)
         for each in snapshots:
             self.done(each)
         self.refused(101)

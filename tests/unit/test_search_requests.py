@@ -31,7 +31,7 @@ class NoSlots:
     A budget that is exhausted.
     """
 
-    async def reserve(self, amount: int) -> Any:
+    async def reserve(self, amount: int, caller: str = "") -> Any:
         """
         Refuse.
         """
@@ -50,7 +50,7 @@ class CountedSlots:
     def __init__(self) -> None:
         self.taken = 0
 
-    async def reserve(self, amount: int) -> Any:
+    async def reserve(self, amount: int, caller: str = "") -> Any:
         """
         Take a slot.
         """

@@ -16,6 +16,7 @@ from twisted_registry.application.creations import CreationRequest, Creations
 from twisted_registry.application.queries import Queries
 from twisted_registry.application.uploads import Gatherer, Uploads
 from twisted_registry.application.versions import Versions
+from twisted_registry.domain.creation import NO_DETAILS, CreationDetails
 from twisted_registry.domain.errors import ModelReplaced, Overloaded, UnknownModel
 from twisted_registry.domain.models import Chunk, VersionHeader
 
@@ -30,6 +31,7 @@ class Upload:
 
     header: VersionHeader = VersionHeader("m", True, 5 * MIB)  # noqa: RUF009  # it never changes
     held_bytes: int = 5 * MIB
+    details: CreationDetails = NO_DETAILS
     is_aborted: bool = False
 
     def write(self, piece: Chunk) -> "Future[None]":

@@ -142,10 +142,12 @@ class Meter:
                 self._bytes.append(_Rate(key, quota.bytes_per_second, _BURST_SECONDS, buckets))
         self.counts_bytes = bool(self._bytes)
 
-    def take_call(self) -> None:
+    def take_call(self, upload_bytes: int | None = None) -> None:
         """See ``IMeter.take_call``."""
         for rate in self._calls:
             rate.check()
+        if upload_bytes is not None:
+            self.take_bytes(upload_bytes)
         for rate in self._calls:
             rate.take(1)
 

@@ -102,7 +102,7 @@ class Copies:
     async def _write(self, opened: OpenedRead, upload: IUpload) -> VersionInfo:
         try:
             passing_bytes = min(upload.header.size_bytes, CHUNKS_IN_MEMORY * self._chunk_bytes)
-            reservation = await self._budget.reserve(upload.held_bytes + passing_bytes)
+            reservation = await self._budget.reserve(upload.held_bytes + passing_bytes, upload.details.actor)
             try:
                 await self._write_all(opened.download, upload)
             except BaseException:

@@ -254,7 +254,7 @@ class Creations:
     ) -> VersionRecord:
         upload = transfer.upload
         try:
-            reservation = await self._reserve(transfer)
+            reservation = await self._reserve(transfer, request.details.actor)
             try:
                 await self._resume(request, transfer)
                 await self._receive(request, transfer, messages, chunk_of)
@@ -282,9 +282,9 @@ class Creations:
         while not transfer.is_restored:
             transfer.is_restored = not await runtime.result(upload.restore())
 
-    async def _reserve(self, transfer: UnfinishedTransfer) -> IReservation:
+    async def _reserve(self, transfer: UnfinishedTransfer, caller: str) -> IReservation:
         passing_bytes = min(transfer.upload.header.size_bytes, CHUNKS_IN_MEMORY * self._chunk_bytes)
-        return await self._budget.reserve(transfer.upload.held_bytes + passing_bytes)
+        return await self._budget.reserve(transfer.upload.held_bytes + passing_bytes, caller)
 
     async def _receive(
         self,

@@ -110,7 +110,7 @@ class Uploads:
 
     async def _reserve(self, upload: IUpload) -> IReservation:
         passing_bytes = min(upload.header.size_bytes, CHUNKS_IN_MEMORY * self._chunk_bytes)
-        return await self._budget.reserve(upload.held_bytes + passing_bytes)
+        return await self._budget.reserve(upload.held_bytes + passing_bytes, upload.details.actor)
 
     async def _receive(self, upload: IUpload, read: ReadPiece, chunk_of: Callable[[bytes], Chunk]) -> None:
         declared_bytes, runtime = upload.header.size_bytes, self._queries.runtime

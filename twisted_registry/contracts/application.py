@@ -127,15 +127,16 @@ class IReservation(Interface):
 
 class IBudget(Interface):
     """
-    A number of bytes, or of slots, that calls share: first come, first served.
+    A number of bytes, or of slots, that calls share: first come, first served, but callers take turns.
     """
 
-    def reserve(amount: int) -> Awaitable[IReservation]:
+    def reserve(amount: int, caller: str = "") -> Awaitable[IReservation]:
         """
         Wait until a part of the budget is free, and reserve it.
 
         Args:
             amount: how many bytes or slots to reserve.
+            caller: who takes turns with others; empty without access control.
 
         Returns:
             Completes with the reservation.

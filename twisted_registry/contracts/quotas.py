@@ -16,12 +16,15 @@ class IMeter(Interface):
 
     counts_bytes: bool = Attribute("Whether one of them limits bytes.")
 
-    def take_call() -> None:
+    def take_call(upload_bytes: int | None = None) -> None:
         """
-        Count the call.
+        Count the call, and the data of its upload as ``take_bytes`` does.
+
+        Args:
+            upload_bytes: how many bytes it uploads; ``None`` if it is not an upload.
 
         Raises:
-            QuotaExceeded: a quota permits no call now; nothing was counted.
+            QuotaExceeded: a quota does not permit it now; nothing was counted.
         """
 
     def take_bytes(size_bytes: int) -> None:

@@ -7,9 +7,12 @@ from threading import Lock
 
 from attrs import define, field
 
-from twisted_registry.domain.errors import QuotaExceeded, Unavailable
+from twisted_registry.domain.errors import QuotaExceeded
 from twisted_registry.domain.quotas import Quota
 from twisted_registry.domain.scope_map import ScopeMap
+
+_COUNTING_SECONDS = 1.0
+"""After so many seconds a client asks again whether all has been counted."""
 
 
 @define(eq=False)
@@ -40,9 +43,8 @@ class _Limit:
                 f"{size_bytes}; delete versions",
             )
         if self.uncounted:
-            raise Unavailable(
-                f"the registry still counts how much of the quota {self.quota.name!r} is used; try again in a moment"
-            )
+            reason = "the registry still counts how much of it is used"
+            raise QuotaExceeded(self.quota.name, f"archive_bytes = {most_bytes}", reason, _COUNTING_SECONDS)
 
 
 class ArchiveReservation:
@@ -137,8 +139,7 @@ class ArchiveUsage:
         Reserve the bytes of a version before it is written.
 
         Raises:
-            QuotaExceeded: a quota has not so much left.
-            Unavailable: how much it has left is not known yet.
+            QuotaExceeded: a quota has not so much left, or it is not known yet how much it has left.
         """
         reservation = ArchiveReservation(self, model_id, size_bytes)
         with self._lock:

@@ -82,8 +82,7 @@ class Transfers:
         Reserve bytes of the archive, which are released if the upload does not begin.
 
         Raises:
-            QuotaExceeded: a quota has not so much left.
-            Unavailable: how much it has left is not known yet.
+            QuotaExceeded: a quota has not so much left, or it is not known yet how much it has left.
         """
         reservation = self._state.usage.reserve(header.model_id, header.size_bytes)
         try:

@@ -4,7 +4,7 @@ Budgets of memory, made of semaphores that count bytes: for uploads, for long li
 
 import asyncio
 import time
-from collections import deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 
@@ -28,6 +28,9 @@ _UPLOAD_OVERHEAD_BYTES = 64 * 1024
 _UPLOADS_WAITING_MAX = 200
 """The limit on uploads that wait: for each, gRPC receives about three megabytes in advance."""
 
+_UPLOADS_WAITING_MAX_EACH = 150
+"""The limit on uploads of one caller that wait, so that others find a place."""
+
 _LISTS_AT_ONCE = 2
 _LISTS_WAITING_MAX = 100
 _SMALL_PAGES = "ask for small pages"
@@ -42,9 +45,14 @@ COUNTED_BYTES = 1024
 """Replies and updates of this size or more are counted.  Shorter ones are bounded by the number of calls."""
 
 
+_Waiter = tuple[int, asyncio.Future[None]]
+"""A size in bytes, and what is set when they are reserved."""
+
+
 class ByteSemaphore:
     """
-    A number of bytes that calls reserve: first come, first served.  Used in one event loop.
+    A number of bytes that calls reserve: first come, first served, but callers take turns, so that one with many calls
+    does not keep the others waiting.  Used in one event loop.
 
     Attributes:
         reserved_bytes: how many are reserved.
@@ -53,14 +61,15 @@ class ByteSemaphore:
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = max(1, limit_bytes)
         self.reserved_bytes = 0
-        self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
+        # By caller; the one whose turn it is first.
+        self._waiters: OrderedDict[str, deque[_Waiter]] = OrderedDict()
 
     @property
     def missing_bytes(self) -> int:
         """
         How many bytes must be released before the last waiter is served; 0 if nothing waits.
         """
-        wanted = sum(size for size, _ in self._waiters)
+        wanted = sum(size for waiters in self._waiters.values() for size, _ in waiters)
         return wanted and wanted + self.reserved_bytes - self._limit_bytes
 
     @property
@@ -68,7 +77,7 @@ class ByteSemaphore:
         """
         How many calls wait.
         """
-        return len(self._waiters)
+        return sum(map(len, self._waiters.values()))
 
     def try_reserve(self, size_bytes: int) -> "Reservation | None":
         """
@@ -80,20 +89,23 @@ class ByteSemaphore:
         self.reserved_bytes += size
         return Reservation(self, size)
 
-    async def reserve(self, size_bytes: int) -> "Reservation":
+    async def reserve(self, size_bytes: int, caller: str = "") -> "Reservation":
         """
         Wait for bytes, and reserve them.  A request for more than the limit reserves the whole limit.
+
+        Args:
+            caller: who takes turns with others; empty if it is not known.
         """
         reservation = self.try_reserve(size_bytes)
         if reservation is not None:
             return reservation
         size = min(size_bytes, self._limit_bytes)
         waiter = (size, asyncio.get_running_loop().create_future())
-        self._waiters.append(waiter)
+        self._waiters.setdefault(caller, deque()).append(waiter)
         try:
             await waiter[1]
         except asyncio.CancelledError:
-            self._leave(waiter)
+            self._leave(caller, waiter)
             raise
         return Reservation(self, size)
 
@@ -105,17 +117,27 @@ class ByteSemaphore:
         if self._waiters:
             self._serve()
 
-    def _leave(self, waiter: "tuple[int, asyncio.Future[None]]") -> None:
+    def _leave(self, caller: str, waiter: "_Waiter") -> None:
         # It may have been served already when it was cancelled.
-        if waiter in self._waiters:
-            self._waiters.remove(waiter)
+        waiters = self._waiters.get(caller, ())
+        if waiter in waiters:
+            self._waiters[caller].remove(waiter)
+            if not self._waiters[caller]:
+                del self._waiters[caller]
             self._serve()
         else:
             self.release(waiter[0])
 
     def _serve(self) -> None:
-        while self._waiters and self.reserved_bytes + self._waiters[0][0] <= self._limit_bytes:
-            size, served = self._waiters.popleft()
+        while self._waiters:
+            caller, waiters = next(iter(self._waiters.items()))
+            size, served = waiters[0]
+            if self.reserved_bytes + size > self._limit_bytes:
+                return  # a smaller one behind it waits, too: otherwise a large one could wait forever
+            waiters.popleft()
+            self._waiters.move_to_end(caller)
+            if not waiters:
+                del self._waiters[caller]
             self.reserved_bytes += size
             if not served.done():
                 served.set_result(None)
@@ -185,15 +207,21 @@ class UploadBudget:
     its data at the client.
 
     Attributes:
-        waiting: how many uploads wait.
         refused: how many were refused.
     """
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._semaphores = SizedSemaphores(limits.uploads_max_bytes)
-        self.waiting = 0
+        self._waiting: Counter[str] = Counter()
         self.refused = 0
+
+    @property
+    def waiting(self) -> int:
+        """
+        How many uploads wait.
+        """
+        return self._waiting.total()
 
     @property
     def reserved_bytes(self) -> int:
@@ -202,20 +230,18 @@ class UploadBudget:
         """
         return self._semaphores.reserved_bytes
 
-    async def reserve(self, amount: int) -> Reservation:
+    async def reserve(self, amount: int, caller: str = "") -> Reservation:
         """See ``IBudget.reserve``."""
         size_bytes = amount + _UPLOAD_OVERHEAD_BYTES
         semaphore = self._semaphores.of_size(size_bytes)
-        return semaphore.try_reserve(size_bytes) or await self._wait(semaphore, size_bytes)
+        return semaphore.try_reserve(size_bytes) or await self._wait(semaphore, size_bytes, caller)
 
-    async def _wait(self, semaphore: ByteSemaphore, size_bytes: int) -> Reservation:
-        if self.waiting >= _UPLOADS_WAITING_MAX:
-            self.refused += 1
-            raise Overloaded(f"{_UPLOADS_WAITING_MAX} uploads are already waiting for memory; try again later")
-        self.waiting += 1
+    async def _wait(self, semaphore: ByteSemaphore, size_bytes: int, caller: str) -> Reservation:
+        self._check_waiting(caller)
+        self._waiting[caller] += 1
         try:
             async with asyncio.timeout(self._limits.uploads_wait_seconds):
-                return await semaphore.reserve(size_bytes)
+                return await semaphore.reserve(size_bytes, caller)
         except TimeoutError:
             self.refused += 1
             raise Overloaded(
@@ -223,7 +249,19 @@ class UploadBudget:
                 "or start the registry with a larger --uploads-max-bytes"
             ) from None
         finally:
-            self.waiting -= 1
+            self._waiting[caller] -= 1
+            if not self._waiting[caller]:
+                del self._waiting[caller]
+
+    def _check_waiting(self, caller: str) -> None:
+        if self.waiting >= _UPLOADS_WAITING_MAX:
+            self.refused += 1
+            raise Overloaded(f"{_UPLOADS_WAITING_MAX} uploads are already waiting for memory; try again later")
+        if caller and self._waiting[caller] >= _UPLOADS_WAITING_MAX_EACH:
+            self.refused += 1
+            raise Overloaded(
+                f"{_UPLOADS_WAITING_MAX_EACH} uploads of {caller} are already waiting for memory; try again later"
+            )
 
 
 @implementer(IBudget)
@@ -251,7 +289,7 @@ class ListSlots:
         """
         return cls(_SEARCHES_AT_ONCE, "long searches", "make the filter simpler")
 
-    async def reserve(self, amount: int) -> Reservation:
+    async def reserve(self, amount: int, caller: str = "") -> Reservation:
         """See ``IBudget.reserve``."""
         if self._waiting >= _LISTS_WAITING_MAX:
             raise Overloaded(
@@ -259,7 +297,7 @@ class ListSlots:
             )
         self._waiting += 1
         try:
-            return await self._slots.reserve(amount)
+            return await self._slots.reserve(amount, caller)
         finally:
             self._waiting -= 1
 
@@ -366,7 +404,7 @@ class ReplyBudget:
             size_bytes: the most bytes that will be in flight at once.
         """
         self._sweep.start()
-        return self._hold(call, await self._semaphores.of_size(size_bytes).reserve(size_bytes))
+        return self._hold(call, await self._semaphores.of_size(size_bytes).reserve(size_bytes, call.actor))
 
     def try_reserve(self, call: CallContext, size_bytes: int) -> ReplyReservation | None:
         """
@@ -387,7 +425,7 @@ class ReplyBudget:
             await call.write(message)
             return
         self._sweep.start()
-        reserved = await self._semaphores.of_size(len(message)).reserve(len(message))
+        reserved = await self._semaphores.of_size(len(message)).reserve(len(message), call.actor)
         reservation = self._add(call, reserved)
         reservation.start_idle_timer()
         try:

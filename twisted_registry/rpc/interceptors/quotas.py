@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from twisted_registry.contracts.quotas import IMeter, IRateQuotas
@@ -18,16 +19,20 @@ from twisted_registry.rpc.methods import Handler, Method
 _PROMPT_PER_SECOND = 20
 """Refusals that are sent at once, in all.  Clients that wait as long as they are asked to get no more than a few."""
 
-_PAUSE_SECONDS = 1.0
-
+_PAUSE_SECONDS = {False: 1.0, True: 2.0}
+_MOST_PAUSES = 5
 _MOST_PAUSED = {False: 2000, True: 64}
-"""The limit on refusals that are held back.  For each upload gRPC has received up to three megabytes meanwhile."""
+"""
+How long refusals are held back, those of uploads longer, and how many at once.  For each upload gRPC receives up to
+three megabytes before it is refused.
+"""
 
 
 class Refusals:
     """
-    The refusals by quotas.  If there are many, they are held back for a second: a client that asks again at once, with
-    each of its calls, would otherwise keep the server as busy as without quotas.
+    The refusals by quotas.  If there are many, they are held back for a while: a client that asks again at once, with
+    each of its calls, would otherwise keep the server as busy as without quotas.  A call that its quota permits
+    meanwhile is served.
     """
 
     def __init__(
@@ -46,22 +51,54 @@ class Refusals:
         self._sent: deque[float] = deque(maxlen=_PROMPT_PER_SECOND)
         self._paused = {False: 0, True: 0}
 
-    async def pause(self, error: QuotaExceeded, *, is_upload: bool) -> None:
+    async def retry(self, call: CallContext, act: Callable[[], None], error: QuotaExceeded, *, is_upload: bool) -> bool:
         """
-        Wait until a refusal may be sent, and take the time from that after which the client may come back.
+        Wait until a refused call is permitted, or its refusal may be sent.
+
+        Args:
+            act: counts the call, or raises ``QuotaExceeded``.
+            error: the refusal.
+
+        Returns:
+            whether it is permitted now.
+        """
+        for _ in range(_MOST_PAUSES):
+            if not await self.pause(call, error, is_upload=is_upload):
+                return False
+            try:
+                act()
+            except QuotaExceeded as later:
+                error.retry_after_seconds = later.retry_after_seconds
+                if later.retry_after_seconds > _MOST_PAUSES:
+                    return False
+            else:
+                return True
+        return False
+
+    async def pause(self, call: CallContext, error: QuotaExceeded, *, is_upload: bool) -> bool:
+        """
+        Wait, if there are many refusals, but at most half of the time until the client's deadline.  Take the time from
+        that after which it may come back.
+
+        Returns:
+            whether it has waited.
         """
         now = self._now_seconds()
         is_prompt = len(self._sent) < _PROMPT_PER_SECOND or self._sent[0] <= now - 1.0
         if is_prompt or self._paused[is_upload] >= _MOST_PAUSED[is_upload]:
             self._sent.append(now)
-            return
+            return False
+        seconds, remaining_seconds = _PAUSE_SECONDS[is_upload], call.remaining_seconds
+        if remaining_seconds is not None:
+            seconds = min(seconds, max(0.0, remaining_seconds / 2))
         self._paused[is_upload] += 1
         try:
-            await self._sleep(_PAUSE_SECONDS)
+            await self._sleep(seconds)
         finally:
             self._paused[is_upload] -= 1
         if error.retry_after_seconds:
-            error.retry_after_seconds = max(0.001, error.retry_after_seconds - _PAUSE_SECONDS)
+            error.retry_after_seconds = max(0.001, error.retry_after_seconds - seconds)
+        return True
 
 
 class QuotaChecks:
@@ -107,16 +144,23 @@ class QuotaChecks:
         return self._quotas.meter(caller.identity, lambda: None if resource is None else resource(request))
 
     async def _serve(self, meter: IMeter, header: Any, handler: Handler, request: Any, call: CallContext) -> Any:
-        upload_bytes = call.method.upload_bytes
+        await self._take(meter, header, call)
+        if meter.counts_bytes:
+            call.meter = meter
         try:
-            meter.take_call()
-            if meter.counts_bytes:
-                if upload_bytes is not None:
-                    meter.take_bytes(upload_bytes(header))
-                call.meter = meter
             return await handler(request, call)
         except QuotaExceeded as error:
             # Others are about what is stored: the caller may have waited for them long enough.
             if error.retry_after_seconds:
-                await self._refusals.pause(error, is_upload=upload_bytes is not None)
+                await self._refusals.pause(call, error, is_upload=False)
             raise
+
+    async def _take(self, meter: IMeter, header: Any, call: CallContext) -> None:
+        size_of = call.method.upload_bytes
+        upload_bytes = size_of(header) if size_of is not None and meter.counts_bytes else None
+        try:
+            meter.take_call(upload_bytes)
+        except QuotaExceeded as error:
+            take = partial(meter.take_call, upload_bytes)
+            if not await self._refusals.retry(call, take, error, is_upload=size_of is not None):
+                raise
