@@ -77,6 +77,7 @@ LINES: Sequence[tuple[str, str, Shape]] = (
     ("retention show", "{m}", RETENTION),
     ("prune", "{m} --keep-last 1 --dry-run", PRUNED),
     ("status", "", {"server": str, "serving": bool, "versions": dict, "statuses": dict}),
+    ("whoami", "", {"caller": str, "token_id": str | None, "ends": str | None}),
     ("rm", "--yes {m}@2", {"model_id": str, "version_number": int, "deleted": bool}),
     ("rm", "--yes {m}", {"model_id": str, "deleted": bool}),
 )

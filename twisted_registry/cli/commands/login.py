@@ -25,7 +25,7 @@ the keyring of the desktop, if there is one and 'twisted-registry[keyring]' is i
 
 \b
 Examples:
-  twisted-registry login models.example.com:9000 --tls-ca ca.pem
+  twisted-registry login models.example.com:9000 --tls
   twisted-registry login --token-file trainer.token
   pass show registry | twisted-registry login --token-stdin
 """
