@@ -6,6 +6,7 @@ import json
 import re
 import socket
 import subprocess
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from tests.functional.test_start_failures import StartFailureTestCase
 from tests.support.daemon import Daemon, free_port, run_command, wait_until
 from tests.support.exposition import Samples
 from tests.support.guide import blocks
-from tests.support.proxies import Proxy, program, replaced
+from tests.support.proxies import Proxy, certify, program, replaced
 from twisted_registry import __version__
 from twisted_registry.client import BlockingClient, errors
 from twisted_registry.observability import metrics
@@ -109,8 +110,11 @@ class ScrapeTests(MetricsTestCase):
         """
         Every metric that is declared is there, except those that an error or an unread model would make.
         """
-        self.start("--metrics-models", "none")
+        certify(self.directory)
+        tls = "--tls-certificate", "registry.pem", "--tls-key", "registry.key"
+        self.start("--metrics-models", "none", "--audit-file", "audit.log", *tls)
         self.wait_for("twisted_registry_archive_free_bytes", lambda free: free > 0)
+        self.wait_for("twisted_registry_certificate_expires_seconds", lambda expires: expires > time.time())
         families = set(self.samples().families)
         missing = {metric.name for metric in metrics.ALL if metric.name.removesuffix("_total") not in families}
         self.assertEqual(missing, set())

@@ -8,8 +8,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer, providedBy
 
 from tests.support.filesystem_case import FilesystemCase
-from twisted_registry.contracts.observation import IArchiveObserver, IDiskReporter, ISyncReporter
-from twisted_registry.daemon.disk_space import DiskSpace
+from twisted_registry.contracts.observation import IArchiveObserver, IDiskReporter, ISizeReporter, ISyncReporter
+from twisted_registry.daemon.background_reading import BackgroundReading
 from twisted_registry.domain.errors import (
     ArchiveMoved,
     StorageFailure,
@@ -94,6 +94,19 @@ class MeasuringTests(FilesystemCase):
         free, size = IDiskReporter(self.archive).disk_bytes()
         self.assertTrue(0 < free <= size)
 
+    def test_sizes(self) -> None:
+        """
+        The versions and their bytes are counted, without what else is in the archive, and as long as that is wanted.
+        """
+        archive = ISizeReporter(self.archive)
+        self.assertEqual(archive.stored(lambda: True), (0, 0))
+        for model_id in ("m", "n"):
+            self.archive.save_model(ModelInfo(model_id))
+            put(self.archive, model_id, 1)
+        put(self.archive, "m", 2, b"0123456789")
+        self.assertEqual(archive.stored(lambda: True), (3, 4 + 4 + 10))
+        self.assertEqual(archive.stored(lambda: False), (0, 0))
+
     def test_causes(self) -> None:
         """
         Each failure is reported with its cause, also if it is not logged; special kinds of errors as what they are.
@@ -132,35 +145,62 @@ class MeasuringTests(FilesystemCase):
         self.assertIn("load", self.observer.done)
 
 
-class DiskSpaceTests(SynchronousTestCase):
+class BackgroundReadingTests(SynchronousTestCase):
     """
-    The space on a disk.
+    Values that are read in the background.
     """
 
-    def test_updates(self) -> None:
+    def setUp(self) -> None:
         """
-        It is asked for at once and every ten seconds, but not while an answer is missing.  It is unknown while it
-        cannot be determined.
+        Make one that takes as long as the test lets it.
         """
-        clock, answers = Clock(), list[Deferred[tuple[int, int]]]()
+        self.clock, self.answers = Clock(), list[Deferred[int]]()
+        self.reading = BackgroundReading(self.clock, "it", self.ask, 10.0)
 
-        def ask() -> "Deferred[tuple[int, int]]":
-            answers.append(Deferred())
-            return answers[-1]
+    def ask(self) -> "Deferred[int]":
+        """
+        Begin to read.
+        """
+        self.answers.append(Deferred())
+        return self.answers[-1]
 
-        space = DiskSpace(clock, ask)
-        space.start()
-        self.assertIsNone(space.free_bytes)
-        clock.advance(60)
-        self.assertEqual(len(answers), 1)
-        answers[0].callback((5, 10))
-        self.assertEqual((space.free_bytes, space.size_bytes), (5, 10))
-        clock.advance(10)
-        answers[1].errback(StorageFailure("gone"))
-        self.assertEqual((space.free_bytes, space.size_bytes), (None, None))
-        clock.advance(10)
-        answers[2].errback(ZeroDivisionError())
+    def test_values(self) -> None:
+        """
+        A value is read at once and at intervals, and is unknown while it cannot be read.
+        """
+        self.reading.start()
+        self.assertIsNone(self.reading.value)
+        self.answers[0].callback(5)
+        self.assertEqual(self.reading.value, 5)
+        self.clock.advance(10)
+        self.assertEqual(self.reading.value, 5)
+        self.answers[1].errback(StorageFailure("gone"))
+        self.assertIsNone(self.reading.value)
+        self.clock.advance(10)
+        self.answers[2].errback(ZeroDivisionError())
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
-        space.stop()
-        clock.advance(60)
-        self.assertEqual(len(answers), 3)
+
+    def test_slow(self) -> None:
+        """
+        A value that takes long is read less often, and never twice at once.
+        """
+        self.reading.start()
+        self.clock.advance(60)
+        self.assertEqual(len(self.answers), 1)
+        self.answers[0].callback(5)
+        self.clock.advance(5999)
+        self.assertEqual(len(self.answers), 1)
+        self.clock.advance(1)
+        self.assertEqual(len(self.answers), 2)
+
+    def test_stop(self) -> None:
+        """
+        After a stop nothing is read, whether the last value has come or not.
+        """
+        self.reading.start()
+        self.assertTrue(self.reading.is_wanted)
+        self.reading.stop()
+        self.assertFalse(self.reading.is_wanted)
+        self.answers[0].callback(5)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.reading.stop()

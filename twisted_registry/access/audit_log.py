@@ -45,6 +45,7 @@ class AuditLog:
 
     Attributes:
         is_required: see ``IAuditLog.is_required``.
+        missing: how many entries were not written, in all.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class AuditLog:
         self._must_reopen = False
         self._is_closed = False
         self._missing = 0
+        self.missing = 0
         # These are changed by the thread alone.
         self._problem = ""
         self._writing_since: float | None = None
@@ -108,11 +110,15 @@ class AuditLog:
         self._file.add([(self._now_ns(), start)])
         self._thread.start()
 
+    def _miss(self, entries: int) -> None:
+        self._missing += entries
+        self.missing += entries
+
     def append(self, entry: Mapping[str, Any]) -> None:
         """See ``IAuditLog.append``."""
         with self._changed:
             if self._is_closed or len(self._pending) >= self._pending_max:
-                self._missing += 1
+                self._miss(1)
                 return
             self._pending.append((self._now_ns(), entry, None))
             if len(self._pending) == 1:
@@ -127,7 +133,7 @@ class AuditLog:
             if not problem and len(self._pending) >= self._pending_max:
                 problem = "too many entries wait to be written"
             if problem:
-                self._missing += 1
+                self._miss(1)
                 written.set_exception(AuditUnavailable(problem))
                 return written
             self._pending.append((self._now_ns(), entry, written))
@@ -243,7 +249,7 @@ class AuditLog:
             lost = [each for each in self._pending if each[2] is not None or self._is_closed]
             self._pending = deque(each for each in self._pending if each[2] is None and not self._is_closed)
             batch += lost
-            self._missing += len(batch)
+            self._miss(len(batch))
         for _, _, written in batch:
             if written is not None:
                 written.set_exception(error)

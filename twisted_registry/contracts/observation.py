@@ -148,6 +148,26 @@ class IDiskReporter(Interface):
         """
 
 
+class ISizeReporter(Interface):
+    """
+    An archive that can be counted.  Optional, in addition to ``IArchive``.
+    """
+
+    def stored(is_wanted: Callable[[], bool]) -> tuple[int, int]:
+        """
+        Count the versions in the archive, and their bytes.  Takes as long as reading all folders does.
+
+        Args:
+            is_wanted: returns whether to go on.  If not, the result is too small.
+
+        Returns:
+            The number of versions, and of bytes.
+
+        Raises:
+            StorageFailure: they cannot be counted.
+        """
+
+
 class IExposition(Interface):
     """
     The metrics as text.

@@ -199,7 +199,7 @@ def _certificate_files(settings: TlsSettings, certificate: str, key: str, tls: S
             names=", ".join(checked.names) or "no name",
             ends=f"{checked.ends:%Y-%m-%dT%H:%M:%SZ}",
         )
-        tls.use(chain, private_key, client_ca)
+        tls.use(chain, private_key, client_ca, checked.ends.timestamp())
 
     return WatchedFiles(files, use)
 

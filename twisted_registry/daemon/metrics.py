@@ -3,19 +3,21 @@ The wiring of the metrics: where the numbers are read that are not reported.
 """
 
 import time
+from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
 from typing import Any
 
 from attrs import frozen
 
+from twisted_registry.access.audit_log import AuditLog
 from twisted_registry.config.load import Settings
 from twisted_registry.contracts.archive import IArchive
-from twisted_registry.contracts.observation import IDiskReporter, ISyncReporter
+from twisted_registry.contracts.observation import IDiskReporter, ISizeReporter, ISyncReporter
 from twisted_registry.contracts.ownership import ArchiveStatus
 from twisted_registry.contracts.registry import IRegistry
 from twisted_registry.daemon.access import AccessControl
-from twisted_registry.daemon.disk_space import DiskSpace
+from twisted_registry.daemon.background_reading import BackgroundReading
 from twisted_registry.daemon.pools import Pools
 from twisted_registry.domain.errors import UnknownModel
 from twisted_registry.domain.snapshot import ModelSnapshot
@@ -27,6 +29,8 @@ from twisted_registry.observability.server_metrics import ServerMetrics
 from twisted_registry.rpc.numbers import ServerNumbers
 
 _REACTOR = "reactor"
+_DISK_SECONDS = 10.0
+_SIZE_SECONDS = 60.0
 
 
 def make_metrics(settings: Settings) -> ServerMetrics:
@@ -48,7 +52,7 @@ class MetricsService:
         self._executor = PooledExecutor(reactor, pools.checking)
         self._reactor = reactor
         self._lag = LagMeter(reactor, metrics.lag.series(_REACTOR).observe)
-        self._disk: DiskSpace | None = None
+        self._background: list[BackgroundReading[tuple[int, int]]] = []
 
     def start(
         self,
@@ -57,6 +61,7 @@ class MetricsService:
         status: ArchiveStatus,
         numbers: ServerNumbers,
         access: AccessControl,
+        audit_log: AuditLog | None,
     ) -> None:
         """
         Connect the metrics with the parts of a daemon that is about to serve.
@@ -66,7 +71,7 @@ class MetricsService:
         self._read_memory(registry)
         self._read_models(registry, numbers)
         self._read_pools()
-        self._read_access(access)
+        self._read_access(access, audit_log)
         now_seconds = time.time()
         self._add(metrics.START_SECONDS, lambda: now_seconds)
         self._add(metrics.ARCHIVE_USABLE, lambda: 0 if status.problem else 1)
@@ -78,8 +83,8 @@ class MetricsService:
         Stop what runs for the metrics.
         """
         self._lag.stop()
-        if self._disk is not None:
-            self._disk.stop()
+        for each in self._background:
+            each.stop()
 
     def _add(self, metric: metrics.Metric, read: Read, *labels: str) -> None:
         self._metrics.readings.add(metric, read, *labels)
@@ -129,7 +134,11 @@ class MetricsService:
         self._add(metrics.POOL_BUSY, lambda: min(pool.jobs, threads), name)
         self._add(metrics.POOL_QUEUED, lambda: max(0, pool.jobs - threads), name)
 
-    def _read_access(self, access: AccessControl) -> None:
+    def _read_access(self, access: AccessControl, audit_log: AuditLog | None) -> None:
+        if audit_log is not None:
+            self._add(metrics.AUDIT_MISSING, lambda: audit_log.missing)
+        if access.tls is not None:
+            self._add(metrics.CERTIFICATE_EXPIRES, access.tls.expires_seconds)
         self._add(metrics.ACCESS_RELOAD_FAILURES, lambda: sum(each.failures for each in access.files))
         self._add(metrics.ACCESS_FILES_REFUSED, lambda: sum(each.is_refused for each in access.files))
 
@@ -137,10 +146,24 @@ class MetricsService:
         if ISyncReporter.providedBy(archive):
             ISyncReporter(archive).report_syncs(self._metrics.archive.synced)
         if IDiskReporter.providedBy(archive):
-            self._disk = disk = DiskSpace(self._reactor, lambda: self._executor.defer(archive.disk_bytes))
-            disk.start()
-            self._add(metrics.ARCHIVE_FREE_BYTES, lambda: disk.free_bytes)
-            self._add(metrics.ARCHIVE_DISK_BYTES, lambda: disk.size_bytes)
+            disk = self._read_in_background("the space on the archive's disk", archive.disk_bytes, _DISK_SECONDS)
+            self._add(metrics.ARCHIVE_FREE_BYTES, lambda: disk.value and disk.value[0])
+            self._add(metrics.ARCHIVE_DISK_BYTES, lambda: disk.value and disk.value[1])
+        if ISizeReporter.providedBy(archive):
+            size = self._read_in_background(
+                "the size of the archive", lambda: archive.stored(lambda: size.is_wanted), _SIZE_SECONDS
+            )
+            self._add(metrics.ARCHIVE_VERSIONS, lambda: size.value and size.value[0])
+            self._add(metrics.ARCHIVE_BYTES, lambda: size.value and size.value[1])
+        for each in self._background:
+            each.start()
+
+    def _read_in_background(
+        self, name: str, read: Callable[[], tuple[int, int]], interval_seconds: float
+    ) -> BackgroundReading[tuple[int, int]]:
+        reading = BackgroundReading(self._reactor, name, lambda: self._executor.defer(read), interval_seconds)
+        self._background.append(reading)
+        return reading
 
 
 @frozen

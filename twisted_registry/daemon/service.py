@@ -227,7 +227,12 @@ class RegistryService(Service):
         HeapTrimmer(self._reactor, self._held_bytes, resident_bytes, self._trim_heap).follow(self._registry)
         if self._web is not None:
             self._web.service.start(
-                self._registry, self._archive, self._archive_status, self._rpc.numbers, self._access_control
+                self._registry,
+                self._archive,
+                self._archive_status,
+                self._rpc.numbers,
+                self._access_control,
+                self.audit.log,
             )
         self._rpc.serve(self._started)
         # Again when the reactor runs, because it sets its own handlers when it starts.

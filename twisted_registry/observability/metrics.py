@@ -158,6 +158,8 @@ ARCHIVE_ERRORS = _counter(
 )
 ARCHIVE_USABLE = _gauge("archive_usable", "1 while the archive can be used, otherwise 0")
 ARCHIVE_FREE_BYTES = _gauge("archive_free_bytes", "Space that the registry can still write on the archive's disk")
+ARCHIVE_VERSIONS = _gauge("archive_versions", "Versions in the archive, when they were last counted")
+ARCHIVE_BYTES = _gauge("archive_bytes", "Data of versions in the archive, when it was last counted")
 ARCHIVE_DISK_BYTES = _gauge("archive_disk_bytes", "Size of the archive's disk")
 
 # The process
@@ -178,6 +180,10 @@ BUILD = _gauge("build_info", "Always 1; the labels have the versions", "version"
 
 ACCESS_RELOAD_FAILURES = _counter(
     "access_reload_failures", "Changes of files of access control that could not be used: the old ones stay in force"
+)
+AUDIT_MISSING = _counter("audit_entries_missing", "Entries that the audit log could not write")
+CERTIFICATE_EXPIRES = _gauge(
+    "certificate_expires_seconds", "When the TLS certificate of the server expires, in seconds since the Unix epoch"
 )
 ACCESS_FILES_REFUSED = _gauge(
     "access_files_refused", "Groups of files of access control that cannot be used as they are now"

@@ -45,6 +45,13 @@ class ServerTls:
         self.client_port = client_port
         self.connecting: Callable[[], None] = lambda: None
         self._certificates: _Certificates | None = None
+        self._expires_seconds: float | None = None
+
+    def expires_seconds(self) -> float | None:
+        """
+        Return when the server's certificate expires, in seconds since the Unix epoch; ``None`` if that is not known.
+        """
+        return self._expires_seconds
 
     @property
     def asks_clients(self) -> bool:
@@ -58,7 +65,7 @@ class ServerTls:
         assert self._certificates is not None, "certificates are loaded before the server starts"
         return self._certificates
 
-    def use(self, chain: bytes, key: bytes, client_ca: bytes | None) -> None:
+    def use(self, chain: bytes, key: bytes, client_ca: bytes | None, expires_seconds: float | None = None) -> None:
         """
         Use certificates for connections from now on.  May be called in any thread.
 
@@ -66,7 +73,10 @@ class ServerTls:
             chain: PEM of the server's certificate and of those that lead to a root.
             key: PEM of its private key.
             client_ca: PEM of the authorities whose client certificates are accepted; ``None`` for none.
+            expires_seconds: when the server's certificate expires, in seconds since the Unix epoch; ``None`` if that is
+                not known.
         """
+        self._expires_seconds = expires_seconds
         before = self._certificates
         self._certificates = _Certificates(0 if before is None else before.generation + 1, key, chain, client_ca)
 

@@ -14,7 +14,7 @@ from zope.interface import implementer
 from twisted_registry.contracts.archive import IVersionBatches
 from twisted_registry.contracts.idempotency import IKeyedArchive, StoredKey
 from twisted_registry.contracts.lifecycle import IDeferredRemovals, ILifecycleArchive
-from twisted_registry.contracts.observation import IDiskReporter, ISyncReporter
+from twisted_registry.contracts.observation import IDiskReporter, ISizeReporter, ISyncReporter
 from twisted_registry.contracts.ownership import ArchiveIdentity, IIdentifiableArchive, ILocatedArchive, IOwnedArchive
 from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter
 from twisted_registry.contracts.unfinished import IResumableArchive, UnfinishedUpload
@@ -36,6 +36,7 @@ from twisted_registry.storage.filesystem.private_folder import NotPrivate
 from twisted_registry.storage.filesystem.retention import RetentionFiles
 from twisted_registry.storage.filesystem.space import Space, disk_bytes
 from twisted_registry.storage.filesystem.staging import StagingArea
+from twisted_registry.storage.filesystem.stored import stored_versions
 from twisted_registry.storage.filesystem.system import Folder, System, close_quietly, exists, lexists, within
 from twisted_registry.storage.filesystem.versions import ArchivedVersions
 
@@ -60,6 +61,7 @@ def filesystem_archive(directory: str) -> "FilesystemArchive":
     IVersionBatches,
     ISyncReporter,
     IDiskReporter,
+    ISizeReporter,
 )
 class FilesystemArchive:
     """
@@ -157,6 +159,11 @@ class FilesystemArchive:
         """See ``IDiskReporter.disk_bytes``."""
         with reading():
             return disk_bytes(self._directory.folder.descriptor)
+
+    def stored(self, is_wanted: Callable[[], bool]) -> tuple[int, int]:
+        """See ``ISizeReporter.stored``."""
+        with reading():
+            return stored_versions(self._directory.folder.descriptor, is_wanted)
 
     def _open_directory(self) -> None:
         try:
