@@ -20,8 +20,8 @@ from benchmarks.client.target import Target, trusting
 from benchmarks.context import Context
 from benchmarks.messages import KIB, MIB, path, prefixed, registry_path
 from benchmarks.servers import Server
-from twisted_registry.access.token_file import TokenRecord
-from twisted_registry.access.tokens import Token
+from twisted_registry.access.tokens.file import TokenRecord
+from twisted_registry.access.tokens.token import Token
 from twisted_registry.protocol.messages import v1
 
 _MODEL = "team/model"

@@ -14,8 +14,8 @@ from benchmarks.client.target import Target
 from benchmarks.context import Context
 from benchmarks.messages import KIB, path, prefixed
 from benchmarks.servers import Server
-from twisted_registry.access.token_file import TokenRecord, editing_tokens
-from twisted_registry.access.tokens import Token
+from twisted_registry.access.tokens.file import TokenRecord, editing_tokens
+from twisted_registry.access.tokens.token import Token
 
 _MODEL = "m"
 _CALL = path("RetrieveVersionInfos")

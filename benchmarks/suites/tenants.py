@@ -17,8 +17,8 @@ from benchmarks.context import Context
 from benchmarks.messages import MIB, path, prefixed
 from benchmarks.neighbours import Neighbour
 from benchmarks.servers import Server
-from twisted_registry.access.token_file import TokenRecord
-from twisted_registry.access.tokens import Token
+from twisted_registry.access.tokens.file import TokenRecord
+from twisted_registry.access.tokens.token import Token
 
 _QUIET, _NOISY = "quiet/model", "noisy/model"
 _PROCESSES = 2

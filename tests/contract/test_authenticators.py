@@ -12,11 +12,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.jwts import ISSUER, FixedKeys, SigningIssuer, keys_of
 from twisted_registry.access.client_certificates import ClientCertificates
-from twisted_registry.access.issuer_tokens import IssuerTokens
-from twisted_registry.access.issuers import Issuer, KeySource
-from twisted_registry.access.own_tokens import OwnTokens
-from twisted_registry.access.token_file import TokenRecord
-from twisted_registry.access.tokens import Token
+from twisted_registry.access.issuers.authenticator import IssuerTokens
+from twisted_registry.access.issuers.issuer import Issuer, KeySource
+from twisted_registry.access.tokens.authenticator import OwnTokens
+from twisted_registry.access.tokens.file import TokenRecord
+from twisted_registry.access.tokens.token import Token
 from twisted_registry.access.unix_peers import UnixPeers
 from twisted_registry.contracts.access import IAuthenticator
 from twisted_registry.domain.access import Credentials, UnixUser

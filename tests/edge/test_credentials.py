@@ -14,10 +14,10 @@ from tests.support.access import grant
 from tests.support.client import DEADLINE_SECONDS
 from twisted_registry.access.callers import Callers
 from twisted_registry.access.client_certificates import ClientCertificates
-from twisted_registry.access.own_tokens import OwnTokens
-from twisted_registry.access.policy import Policy, PolicyRules
-from twisted_registry.access.token_file import TokenRecord
-from twisted_registry.access.tokens import Token
+from twisted_registry.access.policy.policy import Policy, PolicyRules
+from twisted_registry.access.tokens.authenticator import OwnTokens
+from twisted_registry.access.tokens.file import TokenRecord
+from twisted_registry.access.tokens.token import Token
 from twisted_registry.domain.access import Action
 from twisted_registry.testing.server import InProcessRegistry
 

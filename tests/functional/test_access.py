@@ -16,8 +16,8 @@ from attrs import evolve
 from tests.functional.test_start_failures import StartFailureTestCase
 from tests.support.cli import TWISTED_REGISTRY
 from tests.support.daemon import Daemon, run_command, wait_until
-from twisted_registry.access.token_file import TokenRecord, editing_tokens
-from twisted_registry.access.tokens import Token
+from twisted_registry.access.tokens.file import TokenRecord, editing_tokens
+from twisted_registry.access.tokens.token import Token
 from twisted_registry.client import BlockingClient, Tls, TokenFile
 from twisted_registry.client.errors import NotAuthenticated, NotPermitted, RegistryError
 

@@ -13,9 +13,9 @@ from tests.functional.test_access import AccessTestCase
 from tests.support.audit import lines_of
 from tests.support.cli import TWISTED_REGISTRY
 from tests.support.daemon import Daemon, run_command, wait_until
-from twisted_registry.access.audit_chain import parse_line
-from twisted_registry.access.audit_verify import AuditFinding, AuditVerification
-from twisted_registry.access.token_file import editing_tokens
+from twisted_registry.access.audit.chain import parse_line
+from twisted_registry.access.audit.verify import AuditFinding, AuditVerification
+from twisted_registry.access.tokens.file import editing_tokens
 from twisted_registry.client import BlockingClient, RetentionPolicy
 from twisted_registry.client.errors import NotAuthenticated, NotPermitted, RegistryError
 

@@ -12,7 +12,7 @@ from tests.functional.test_access import AccessTestCase
 from tests.support.daemon import TIMEOUT_SECONDS, clean_environment
 from tests.support.guide import blocks
 from tests.support.proxies import replaced
-from twisted_registry.access.token_file import editing_tokens
+from twisted_registry.access.tokens.file import editing_tokens
 
 _PAGE = Path(__file__).parents[2] / "docs" / "guides" / "cogment-sdk.md"
 

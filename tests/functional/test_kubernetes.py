@@ -16,8 +16,8 @@ from tests.support.cli import all_commands, invoke
 from tests.support.daemon import TIMEOUT_SECONDS, TWISTD, Daemon, clean_environment, free_port, wait_until
 from tests.support.jwts import SigningIssuer, key_set
 from tests.support.kubernetes import Pod, Volume, objects_in
-from twisted_registry.access.token_file import TokenRecord, editing_tokens
-from twisted_registry.access.tokens import Token
+from twisted_registry.access.tokens.file import TokenRecord, editing_tokens
+from twisted_registry.access.tokens.token import Token
 from twisted_registry.client import BlockingClient, Tls
 from twisted_registry.client.errors import NotAuthenticated, NotPermitted
 

@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 from tests.support.daemon import Daemon, free_port
 from tests.support.proxies import Proxy, certify, documented, program, replaced, start_envoy, start_nginx
 from tests.support.registry_case import RegistryTestCase
-from twisted_registry.access.token_file import TokenRecord, editing_tokens
-from twisted_registry.access.tokens import Token
+from twisted_registry.access.tokens.file import TokenRecord, editing_tokens
+from twisted_registry.access.tokens.token import Token
 from twisted_registry.client import BlockingClient, Tls, errors
 
 TOKEN = "t" * 16 * 1024

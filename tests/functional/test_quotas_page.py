@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.functional.test_access import TLS_FLAGS, AccessTestCase
 from tests.support.daemon import wait_until
 from tests.support.guide import blocks
-from twisted_registry.access.policy_file import parse_policy
+from twisted_registry.access.policy.file import parse_policy
 from twisted_registry.client import BlockingClient
 from twisted_registry.client.errors import QuotaExceeded
 

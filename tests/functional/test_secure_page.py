@@ -10,7 +10,7 @@ from tests.functional.test_access import AccessTestCase
 from tests.support.cli import TWISTED_REGISTRY
 from tests.support.daemon import Daemon
 from tests.support.guide import blocks, run_program, run_shell
-from twisted_registry.access.policy_file import parse_policy
+from twisted_registry.access.policy.file import parse_policy
 from twisted_registry.domain.access import Action
 
 PAGE = (Path(__file__).parents[2] / "docs" / "guides" / "secure.md").read_text()

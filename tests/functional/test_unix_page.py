@@ -9,7 +9,7 @@ from tests.functional import test_unix_socket
 from tests.support.cli import TWISTED_REGISTRY
 from tests.support.daemon import Daemon, run_command
 from tests.support.guide import blocks
-from twisted_registry.access.policy_file import parse_policy
+from twisted_registry.access.policy.file import parse_policy
 
 PAGE = (Path(__file__).parents[2] / "docs" / "guides" / "unix-socket.md").read_text()
 

@@ -23,8 +23,8 @@ from tests.functional.test_start_failures import FOREGROUND, StartFailureTestCas
 from tests.support.cli import TWISTED_REGISTRY
 from tests.support.daemon import Daemon, run_command, run_twistd, wait_until
 from tests.support.users import call_as
-from twisted_registry.access.token_file import TokenRecord, editing_tokens
-from twisted_registry.access.tokens import Token
+from twisted_registry.access.tokens.file import TokenRecord, editing_tokens
+from twisted_registry.access.tokens.token import Token
 from twisted_registry.client import BlockingClient, Client
 from twisted_registry.client.errors import NotPermitted, Unreachable
 

@@ -15,8 +15,8 @@ from typing import Any
 from attrs import define, field
 from zope.interface import implementer
 
-from twisted_registry.access.audit_file import AuditSystem
-from twisted_registry.access.audit_log import AuditLog
+from twisted_registry.access.audit.file import AuditSystem
+from twisted_registry.access.audit.log import AuditLog
 from twisted_registry.contracts.access import IAuditLog
 
 

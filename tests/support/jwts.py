@@ -14,7 +14,7 @@ from attrs import define, field
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from twisted_registry.access.jwt_keys import KeySet
+from twisted_registry.access.issuers.jwt_keys import KeySet
 
 ISSUER = "https://issuer.example"
 AUDIENCE = "https://registry.example"

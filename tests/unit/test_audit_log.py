@@ -11,9 +11,9 @@ from threading import Thread
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.audit import FaultyDisk, entries_of, lines_of, open_log
-from twisted_registry.access.audit_chain import FIRST_PREV, ChainEnd, format_time, hash_of, parse_line, read_tail
-from twisted_registry.access.audit_file import check_path
-from twisted_registry.access.audit_log import AuditLog
+from twisted_registry.access.audit.chain import FIRST_PREV, ChainEnd, format_time, hash_of, parse_line, read_tail
+from twisted_registry.access.audit.file import check_path
+from twisted_registry.access.audit.log import AuditLog
 from twisted_registry.domain.errors import AuditUnavailable
 
 _WAIT_SECONDS = 30.0

@@ -10,8 +10,8 @@ from click.testing import CliRunner, Result
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.audit import open_log
-from twisted_registry.access.audit_chain import ChainEnd, hash_of
-from twisted_registry.access.audit_verify import AuditVerification, in_order
+from twisted_registry.access.audit.chain import ChainEnd, hash_of
+from twisted_registry.access.audit.verify import AuditVerification, in_order
 from twisted_registry.cli.commands.audit import audit
 
 

@@ -14,7 +14,7 @@ from tests.support.access import Grants, NamedTokens, grant
 from tests.support.calls import FakeContext
 from tests.support.logs import LoggedLines
 from twisted_registry.access.callers import Callers
-from twisted_registry.access.tokens import Token
+from twisted_registry.access.tokens.token import Token
 from twisted_registry.domain.access import Action, Caller, Credentials
 from twisted_registry.domain.errors import NotAuthenticated, NotPermitted, RegistryError, SignInsThrottled
 from twisted_registry.protocol.limits import TOKEN_MAX_BYTES

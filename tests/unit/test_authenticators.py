@@ -15,7 +15,7 @@ from tests.support.access import Changing, NamedTokens
 from tests.unit.test_providers import installed
 from twisted_registry.access.file_kinds import BadFile
 from twisted_registry.access.plugin_identities import PluginIdentities
-from twisted_registry.access.policy_file import parse_policy
+from twisted_registry.access.policy.file import parse_policy
 from twisted_registry.contracts.access import IAuthenticator, ISelectiveAuthenticator
 from twisted_registry.contracts.execution import INonBlocking
 from twisted_registry.contracts.providers import IAuthenticatorProvider

@@ -11,7 +11,7 @@ from zope.interface.verify import verifyObject
 from tests.support.access import Changing, Grants, NamedTokens, grant
 from tests.support.jwts import forged
 from twisted_registry.access.callers import Callers
-from twisted_registry.access.tokens import Token
+from twisted_registry.access.tokens.token import Token
 from twisted_registry.contracts.access import IAccess, IAuthenticator, ISelectiveAuthenticator
 from twisted_registry.contracts.execution import INonBlocking
 from twisted_registry.domain.access import ANONYMOUS, Action, Caller, Credentials, Identity, Need, Scope

@@ -11,8 +11,8 @@ from attrs import evolve
 from click.testing import CliRunner, Result
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.access.token_file import TOKEN_FILE, TokenRecord, editing_tokens, parse_tokens
-from twisted_registry.access.tokens import Token
+from twisted_registry.access.tokens.file import TOKEN_FILE, TokenRecord, editing_tokens, parse_tokens
+from twisted_registry.access.tokens.token import Token
 from twisted_registry.cli.commands.token import token
 from twisted_registry.cli.tokens import TOKENS_VARIABLE
 

@@ -16,10 +16,10 @@ from tests.support.documents import DocumentServer
 from tests.support.jwts import SigningIssuer, key_set, private_key, public_jwk
 from tests.support.logs import LoggedLines
 from twisted_registry.access.file_kinds import BadFile
-from twisted_registry.access.issuer_keys import FileKeys, RemoteKeys
-from twisted_registry.access.issuers import KeySource
-from twisted_registry.access.jwt_keys import BadKey, KeySet
-from twisted_registry.access.web_documents import CannotFetch, Fetcher
+from twisted_registry.access.issuers.issuer import KeySource
+from twisted_registry.access.issuers.jwt_keys import BadKey, KeySet
+from twisted_registry.access.issuers.keys import FileKeys, RemoteKeys
+from twisted_registry.access.issuers.web_documents import CannotFetch, Fetcher
 from twisted_registry.domain.errors import Unavailable
 
 URL = "https://issuer.example/keys"

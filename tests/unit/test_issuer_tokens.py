@@ -26,9 +26,9 @@ from tests.support.jwts import (
     private_key,
     segment,
 )
-from twisted_registry.access.issuer_tokens import IssuerTokens
-from twisted_registry.access.issuers import ClaimCondition, ClaimGrants, Issuer, KeySource
-from twisted_registry.access.jwt_keys import KeySet
+from twisted_registry.access.issuers.authenticator import IssuerTokens
+from twisted_registry.access.issuers.issuer import ClaimCondition, ClaimGrants, Issuer, KeySource
+from twisted_registry.access.issuers.jwt_keys import KeySet
 from twisted_registry.domain.access import Credentials, Identity
 from twisted_registry.domain.errors import NotAuthenticated
 

@@ -10,10 +10,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.support.guide import blocks
 from tests.support.jwts import FixedKeys, SigningIssuer, keys_of
 from twisted_registry.access.callers import Callers
-from twisted_registry.access.issuer_tokens import IssuerTokens
-from twisted_registry.access.policy import Policy
-from twisted_registry.access.policy_file import parse_policy
-from twisted_registry.access.policy_issuers import _KEYS
+from twisted_registry.access.issuers.authenticator import IssuerTokens
+from twisted_registry.access.policy.file import parse_policy
+from twisted_registry.access.policy.issuers import _KEYS
+from twisted_registry.access.policy.policy import Policy
 from twisted_registry.domain.access import ROLES, Caller, Credentials, Need, Scope
 from twisted_registry.domain.errors import NotAuthenticated
 

@@ -9,8 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from twisted_registry.access.file_kinds import BadFile
-from twisted_registry.access.policy import Policy
-from twisted_registry.access.policy_file import parse_policy
+from twisted_registry.access.policy.file import parse_policy
+from twisted_registry.access.policy.policy import Policy
 from twisted_registry.contracts.access import IPolicy
 from twisted_registry.domain.access import ANONYMOUS, ROLES, Action, Grant, Identity, Scope
 

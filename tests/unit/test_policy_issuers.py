@@ -9,8 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.access import grant
 from twisted_registry.access.file_kinds import BadFile
-from twisted_registry.access.issuers import ClaimCondition, ClaimGrants, Issuer, KeySource
-from twisted_registry.access.policy_file import parse_policy
+from twisted_registry.access.issuers.issuer import ClaimCondition, ClaimGrants, Issuer, KeySource
+from twisted_registry.access.policy.file import parse_policy
 
 _LEAST = """
 [[issuers]]

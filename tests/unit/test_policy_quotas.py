@@ -6,7 +6,7 @@ from hypothesis import given, strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_registry.access.file_kinds import BadFile
-from twisted_registry.access.policy_file import parse_policy
+from twisted_registry.access.policy.file import parse_policy
 from twisted_registry.domain.access import Scope
 from twisted_registry.domain.quotas import Quota
 from twisted_registry.domain.scope_map import ScopeMap

@@ -14,14 +14,14 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_registry.access.file_kinds import BadFile
-from twisted_registry.access.own_tokens import OwnTokens
-from twisted_registry.access.token_file import (
+from twisted_registry.access.tokens.authenticator import OwnTokens
+from twisted_registry.access.tokens.file import (
     TOKEN_FILE,
     TokenRecord,
     editing_tokens,
     parse_tokens,
 )
-from twisted_registry.access.tokens import MalformedToken, Token, public_part
+from twisted_registry.access.tokens.token import MalformedToken, Token, public_part
 from twisted_registry.domain.access import ROLES, Action, Credentials, Grant, Scope
 from twisted_registry.domain.errors import NotAuthenticated
 

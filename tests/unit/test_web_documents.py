@@ -1,5 +1,5 @@
 """
-Tests for ``twisted_registry.access.web_documents``.
+Tests for ``twisted_registry.access.issuers.web_documents``.
 """
 
 import os
@@ -11,7 +11,7 @@ import trustme
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.documents import DocumentServer, redirect
-from twisted_registry.access.web_documents import CannotFetch, Fetcher
+from twisted_registry.access.issuers.web_documents import CannotFetch, Fetcher
 
 
 class WebDocumentsTests(SynchronousTestCase):

@@ -10,8 +10,8 @@ from threading import Lock
 from attrs import evolve, frozen
 from zope.interface import implementer
 
-from twisted_registry.access.jwt_format import claimed_id
-from twisted_registry.access.tokens import public_part
+from twisted_registry.access.issuers.jwt_format import claimed_id
+from twisted_registry.access.tokens.token import public_part
 from twisted_registry.contracts.access import IAccess, IAuthenticator, IPolicy, ISelectiveAuthenticator
 from twisted_registry.contracts.execution import INonBlocking
 from twisted_registry.domain.access import ANONYMOUS, Caller, Credentials, Grant, Identity, Permissions

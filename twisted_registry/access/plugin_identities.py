@@ -7,7 +7,7 @@ from collections.abc import Callable
 from twisted.logger import Logger
 from zope.interface import alsoProvides, implementer
 
-from twisted_registry.access.policy_subjects import kinds_of_plugin
+from twisted_registry.access.policy.subjects import kinds_of_plugin
 from twisted_registry.contracts.access import IAuthenticator, ISelectiveAuthenticator
 from twisted_registry.contracts.execution import INonBlocking
 from twisted_registry.domain.access import Credentials, Identity

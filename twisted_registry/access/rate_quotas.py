@@ -11,7 +11,7 @@ from itertools import islice
 from attrs import frozen
 from zope.interface import implementer
 
-from twisted_registry.access.subject_map import ANYONE, SubjectMap
+from twisted_registry.access.policy.subject_map import ANYONE, SubjectMap
 from twisted_registry.contracts.quotas import IMeter, IRateQuotas
 from twisted_registry.domain.access import Identity
 from twisted_registry.domain.errors import QuotaExceeded

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from twisted_registry.access.token_file import TokenRecord
-from twisted_registry.access.tokens import Token
+from twisted_registry.access.tokens.file import TokenRecord
+from twisted_registry.access.tokens.token import Token
 from twisted_registry.cli.output import print_object
 from twisted_registry.cli.text import exact_timestamp, timestamp
 from twisted_registry.domain.errors import InvalidRequest

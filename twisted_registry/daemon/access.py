@@ -17,12 +17,12 @@ from twisted_registry.access.callers import Callers
 from twisted_registry.access.client_certificates import KIND as CERTIFICATE_KIND, ClientCertificates
 from twisted_registry.access.file_kinds import BadFile, FileKind
 from twisted_registry.access.files import WatchedFiles
-from twisted_registry.access.issuer_tokens import IssuerTokens, keys_in
-from twisted_registry.access.own_tokens import OwnTokens
-from twisted_registry.access.policy import Policy, PolicyRules
-from twisted_registry.access.policy_file import POLICY_FILE, parse_policy
+from twisted_registry.access.issuers.authenticator import IssuerTokens, keys_in
+from twisted_registry.access.policy.file import POLICY_FILE, parse_policy
+from twisted_registry.access.policy.policy import Policy, PolicyRules
 from twisted_registry.access.rate_quotas import RateQuotas
-from twisted_registry.access.token_file import TOKEN_FILE, parse_tokens
+from twisted_registry.access.tokens.authenticator import OwnTokens
+from twisted_registry.access.tokens.file import TOKEN_FILE, parse_tokens
 from twisted_registry.access.unix_peers import UnixPeers
 from twisted_registry.config.access import TlsSettings
 from twisted_registry.config.load import Settings

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from twisted_registry.access.audit_file import check_path
-from twisted_registry.access.audit_log import AuditLog
+from twisted_registry.access.audit.file import check_path
+from twisted_registry.access.audit.log import AuditLog
 from twisted_registry.config.access import AccessSettings
 from twisted_registry.domain.errors import AuditUnavailable, CannotStart
 from twisted_registry.domain.models import VersionInfo

@@ -9,8 +9,8 @@ from twisted.plugin import IPlugin
 from zope.interface import implementer
 
 from twisted_registry.access.plugin_identities import PluginIdentities
-from twisted_registry.access.policy_subjects import KINDS
-from twisted_registry.access.subject_map import ANYONE
+from twisted_registry.access.policy.subject_map import ANYONE
+from twisted_registry.access.policy.subjects import KINDS
 from twisted_registry.config.descriptions import parse_description
 from twisted_registry.contracts.access import IAuthenticator
 from twisted_registry.contracts.providers import IAuthenticatorProvider

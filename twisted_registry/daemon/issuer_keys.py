@@ -9,7 +9,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from twisted_registry.access.issuer_tokens import IssuerTokens, Keys
+from twisted_registry.access.issuers.authenticator import IssuerTokens, Keys
 
 _log = Logger()
 

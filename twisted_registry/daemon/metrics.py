@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import frozen
 
-from twisted_registry.access.audit_log import AuditLog
+from twisted_registry.access.audit.log import AuditLog
 from twisted_registry.config.load import Settings
 from twisted_registry.contracts.archive import IArchive
 from twisted_registry.contracts.observation import IDiskReporter, ISizeReporter, ISyncReporter

@@ -11,9 +11,9 @@ from statistics import fmean, quantiles
 from attrs import frozen
 
 from tests.robustness.case import Case, Outcome, Trial
-from twisted_registry.access.own_tokens import OwnTokens
-from twisted_registry.access.token_file import TokenRecord
-from twisted_registry.access.tokens import Token
+from twisted_registry.access.tokens.authenticator import OwnTokens
+from twisted_registry.access.tokens.file import TokenRecord
+from twisted_registry.access.tokens.token import Token
 from twisted_registry.domain.access import Credentials
 from twisted_registry.domain.errors import NotAuthenticated
 

@@ -14,8 +14,8 @@ from attrs import define, field
 from tests.robustness.case import Case, Outcome, Trial
 from tests.robustness.wire.raw_calls import RawConnection
 from tests.support.daemon import Daemon
-from twisted_registry.access.token_file import TokenRecord, editing_tokens
-from twisted_registry.access.tokens import Token
+from twisted_registry.access.tokens.file import TokenRecord, editing_tokens
+from twisted_registry.access.tokens.token import Token
 from twisted_registry.protocol.messages import api, common, v1
 
 _KEY = "authorization"

@@ -12,11 +12,11 @@ from tests.robustness.case import Case, Outcome, Trial
 from tests.robustness.fuzzers.policies import is_permitted_as_written
 from tests.robustness.oracles.grants import BUILT_IN, Written, permits, permits_all, written_in
 from twisted_registry.access.callers import Callers
-from twisted_registry.access.own_tokens import OwnTokens
-from twisted_registry.access.policy import Policy
-from twisted_registry.access.policy_file import parse_policy
-from twisted_registry.access.token_file import TokenRecord, parse_tokens
-from twisted_registry.access.tokens import Token
+from twisted_registry.access.policy.file import parse_policy
+from twisted_registry.access.policy.policy import Policy
+from twisted_registry.access.tokens.authenticator import OwnTokens
+from twisted_registry.access.tokens.file import TokenRecord, parse_tokens
+from twisted_registry.access.tokens.token import Token
 from twisted_registry.domain.access import GRANTABLE, Action, Caller, Credentials, Need, Scope
 
 _NOW_SECONDS = 1_800_000_000.0

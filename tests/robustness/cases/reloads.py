@@ -18,8 +18,8 @@ from attrs import define, field, frozen
 
 from tests.robustness.case import Case, Outcome, Trial
 from tests.support.daemon import TIMEOUT_SECONDS, Daemon
-from twisted_registry.access.token_file import TokenRecord
-from twisted_registry.access.tokens import Token
+from twisted_registry.access.tokens.file import TokenRecord
+from twisted_registry.access.tokens.token import Token
 from twisted_registry.protocol.messages import api
 
 _PAUSE_SECONDS = 0.01

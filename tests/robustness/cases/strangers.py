@@ -8,8 +8,8 @@ from pathlib import Path
 from benchmarks.client.stranger import Stranger
 from tests.robustness.case import Case, Outcome, Trial
 from tests.support.daemon import Daemon
-from twisted_registry.access.token_file import TokenRecord, editing_tokens
-from twisted_registry.access.tokens import Token
+from twisted_registry.access.tokens.file import TokenRecord, editing_tokens
+from twisted_registry.access.tokens.token import Token
 from twisted_registry.client import BlockingClient
 from twisted_registry.client.errors import RegistryError
 from twisted_registry.protocol.messages import SERVICE_NAME

@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from twisted_registry.access.own_tokens import OwnTokens
-from twisted_registry.access.token_file import TokenRecord
-from twisted_registry.access.tokens import Token, public_part
+from twisted_registry.access.tokens.authenticator import OwnTokens
+from twisted_registry.access.tokens.file import TokenRecord
+from twisted_registry.access.tokens.token import Token, public_part
 from twisted_registry.domain.access import Credentials
 from twisted_registry.domain.errors import NotAuthenticated
 from twisted_registry.protocol.limits import TOKEN_MAX_BYTES

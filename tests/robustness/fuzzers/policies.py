@@ -6,7 +6,7 @@ from collections import Counter
 
 from tests.robustness.oracles.grants import written_in
 from twisted_registry.access.file_kinds import BadFile
-from twisted_registry.access.policy_file import parse_policy
+from twisted_registry.access.policy.file import parse_policy
 
 _GRANT = b'[[grants]]\nto = "token:a"\nrole = "reader"\nmodels = "m/*"\n'
 

@@ -6,9 +6,9 @@ import json
 
 from tests.robustness.oracles.grants import BUILT_IN
 from twisted_registry.access.file_kinds import BadFile
-from twisted_registry.access.own_tokens import OwnTokens
-from twisted_registry.access.token_file import TokenRecord, parse_tokens
-from twisted_registry.access.tokens import Token
+from twisted_registry.access.tokens.authenticator import OwnTokens
+from twisted_registry.access.tokens.file import TokenRecord, parse_tokens
+from twisted_registry.access.tokens.token import Token
 from twisted_registry.domain.access import Credentials
 from twisted_registry.domain.errors import NotAuthenticated
 

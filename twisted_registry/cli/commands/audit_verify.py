@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from twisted_registry.access.audit_verify import AuditFinding, AuditVerification
+from twisted_registry.access.audit.verify import AuditFinding, AuditVerification
 from twisted_registry.cli.errors import ExitStatus, exit_on_error
 from twisted_registry.cli.output import json_line, print_line
 from twisted_registry.cli.progress import ByteProgress

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from twisted_registry.access.token_file import TOKEN_FILE, TokenRecord, parse_tokens
+from twisted_registry.access.tokens.file import TOKEN_FILE, TokenRecord, parse_tokens
 from twisted_registry.cli.errors import EXIT_STATUS_HELP, exit_on_error
 from twisted_registry.cli.output import json_option, print_object, print_table
 from twisted_registry.cli.tokens import times_of, token_object, with_tokens_file

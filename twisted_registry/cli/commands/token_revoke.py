@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from twisted_registry.access.token_file import editing_tokens
+from twisted_registry.access.tokens.file import editing_tokens
 from twisted_registry.cli.errors import EXIT_STATUS_HELP, exit_on_error
 from twisted_registry.cli.output import json_option, print_line, print_object
 from twisted_registry.cli.tokens import named_tokens, token_object, with_tokens_file

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 from attrs import evolve
 
-from twisted_registry.access.token_file import editing_tokens
-from twisted_registry.access.tokens import Token
+from twisted_registry.access.tokens.file import editing_tokens
+from twisted_registry.access.tokens.token import Token
 from twisted_registry.cli.errors import EXIT_STATUS_HELP, exit_on_error
 from twisted_registry.cli.output import json_option
 from twisted_registry.cli.retention_rules import AgeType

@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from twisted_registry.access.audit_chain import FIRST_PREV, ChainEnd, hash_of, parse_line, read_tail
+from twisted_registry.access.audit.chain import FIRST_PREV, ChainEnd, hash_of, parse_line, read_tail
 
 _LINE_MAX_BYTES = 1024 * 1024
 """More than any line has.  A file without line breaks is read in pieces."""

@@ -14,8 +14,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from twisted_registry.access.issuers import ALGORITHMS
-from twisted_registry.access.jwt_format import BadJwt, Jwt
+from twisted_registry.access.issuers.issuer import ALGORITHMS
+from twisted_registry.access.issuers.jwt_format import BadJwt, Jwt
 from twisted_registry.domain.errors import shown
 
 _RSA_BITS = range(2048, 8192 + 1)

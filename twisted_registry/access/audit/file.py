@@ -11,7 +11,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from twisted_registry.access.audit_chain import ChainEnd, Tail, hash_of, read_tail
+from twisted_registry.access.audit.chain import ChainEnd, Tail, hash_of, read_tail
 from twisted_registry.domain.errors import AuditUnavailable
 
 _MODE = 0o600

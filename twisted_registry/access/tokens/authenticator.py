@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 
 from zope.interface import implementer
 
-from twisted_registry.access.token_file import TokenRecord
-from twisted_registry.access.tokens import MalformedToken, Token
+from twisted_registry.access.tokens.file import TokenRecord
+from twisted_registry.access.tokens.token import MalformedToken, Token
 from twisted_registry.contracts.access import IAuthenticator
 from twisted_registry.contracts.execution import INonBlocking
 from twisted_registry.domain.access import ROLES, Action, Credentials, Identity

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from twisted_registry.access.policy_reader import PolicyReader, Table
-from twisted_registry.access.policy_subjects import Subjects
+from twisted_registry.access.policy.reader import PolicyReader, Table
+from twisted_registry.access.policy.subjects import Subjects
 from twisted_registry.domain.errors import shown
 from twisted_registry.domain.quotas import Quota
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from attrs import frozen
 
-from twisted_registry.access.issuers import check_url
+from twisted_registry.access.issuers.issuer import check_url
 from twisted_registry.domain.errors import shown
 
 FETCH_SECONDS = 5.0

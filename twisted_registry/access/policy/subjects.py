@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterator, Mapping
 
 from attrs import field, frozen
 
-from twisted_registry.access.issuers import KIND as JWT
-from twisted_registry.access.policy_reader import PolicyReader, Table
-from twisted_registry.access.subject_map import ANYONE
+from twisted_registry.access.issuers.issuer import KIND as JWT
+from twisted_registry.access.policy.reader import PolicyReader, Table
+from twisted_registry.access.policy.subject_map import ANYONE
 from twisted_registry.domain.errors import shown
 
 KINDS: Mapping[str, str] = {

@@ -14,9 +14,9 @@ from twisted.logger import Logger
 
 from twisted_registry.access.file_kinds import BadFile, FileKind
 from twisted_registry.access.files import WatchedFiles
-from twisted_registry.access.issuers import KeySource
-from twisted_registry.access.jwt_keys import BadKey, KeySet
-from twisted_registry.access.web_documents import DOCUMENT_MAX_BYTES, CannotFetch, Fetcher
+from twisted_registry.access.issuers.issuer import KeySource
+from twisted_registry.access.issuers.jwt_keys import BadKey, KeySet
+from twisted_registry.access.issuers.web_documents import DOCUMENT_MAX_BYTES, CannotFetch, Fetcher
 from twisted_registry.domain.errors import Unavailable, shown
 
 _log = Logger()

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Protocol
 from attrs import frozen
 from zope.interface import implementer
 
-from twisted_registry.access.issuers import KIND, Issuer, issuer_in
-from twisted_registry.access.jwt_claims import check_claims, name_in
-from twisted_registry.access.jwt_format import BadJwt, Jwt, id_in
+from twisted_registry.access.issuers.issuer import KIND, Issuer, issuer_in
+from twisted_registry.access.issuers.jwt_claims import check_claims, name_in
+from twisted_registry.access.issuers.jwt_format import BadJwt, Jwt, id_in
 from twisted_registry.contracts.access import ISelectiveAuthenticator
 from twisted_registry.domain.access import Credentials, Identity
 from twisted_registry.domain.errors import NotAuthenticated, shown
 
 if TYPE_CHECKING:
-    from twisted_registry.access.jwt_keys import KeySet
+    from twisted_registry.access.issuers.jwt_keys import KeySet
 
 _MOST_WAITING = 3
 """How many threads wait for keys with a call.  There are more, and the others go on checking tokens."""
@@ -85,7 +85,7 @@ def keys_in(directory: Path) -> MakeKeys:
 
     def make(issuer: Issuer, changed: Callable[[], None]) -> Keys:
         # Imported late: a daemon without issuers needs no PyJWT.
-        from twisted_registry.access.issuer_keys import FileKeys, RemoteKeys
+        from twisted_registry.access.issuers.keys import FileKeys, RemoteKeys
 
         source = issuer.keys
         if source.file:
@@ -192,7 +192,7 @@ class IssuerTokens:
 
 
 def _check_signature(token: Jwt, keys: Keys) -> None:
-    from twisted_registry.access.jwt_keys import check_signature
+    from twisted_registry.access.issuers.jwt_keys import check_signature
 
     found = keys.current().find(token) or keys.newer().find(token)
     if not found:

@@ -5,7 +5,7 @@ The table ``[roles]`` of the policy: names of sets of actions.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from twisted_registry.access.policy_reader import PolicyReader, Table
+from twisted_registry.access.policy.reader import PolicyReader, Table
 from twisted_registry.domain.access import GRANTABLE, ROLES, Action
 from twisted_registry.domain.errors import shown
 

@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from twisted_registry import __version__
-from twisted_registry.access.audit_file import AuditFile, AuditSystem
+from twisted_registry.access.audit.file import AuditFile, AuditSystem
 from twisted_registry.contracts.access import IAuditLog
 from twisted_registry.domain.errors import AuditUnavailable
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from twisted_registry.access.issuers import (
+from twisted_registry.access.issuers.issuer import (
     ALGORITHMS,
     DEFAULT_ALGORITHMS,
     DEFAULT_LIFETIME_SECONDS,
@@ -16,8 +16,8 @@ from twisted_registry.access.issuers import (
     KeySource,
     check_url,
 )
-from twisted_registry.access.policy_reader import PolicyReader, Table
-from twisted_registry.access.policy_roles import Roles, role_of
+from twisted_registry.access.policy.reader import PolicyReader, Table
+from twisted_registry.access.policy.roles import Roles, role_of
 from twisted_registry.domain.access import Grant
 from twisted_registry.domain.errors import shown
 

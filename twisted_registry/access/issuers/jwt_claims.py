@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from twisted_registry.access.issuers import Issuer
-from twisted_registry.access.jwt_format import BadJwt, time_in
+from twisted_registry.access.issuers.issuer import Issuer
+from twisted_registry.access.issuers.jwt_format import BadJwt, time_in
 from twisted_registry.domain.errors import shown
 
 LEEWAY_SECONDS = 60.0

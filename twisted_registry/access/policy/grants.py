@@ -4,9 +4,9 @@ The tables ``[[grants]]`` of the policy: roles on models, for callers.
 
 from collections.abc import Iterator, Sequence
 
-from twisted_registry.access.policy_reader import PolicyReader, Table
-from twisted_registry.access.policy_roles import Roles, role_of
-from twisted_registry.access.policy_subjects import Subjects
+from twisted_registry.access.policy.reader import PolicyReader, Table
+from twisted_registry.access.policy.roles import Roles, role_of
+from twisted_registry.access.policy.subjects import Subjects
 from twisted_registry.domain.access import Grant
 
 _KEYS = ("to", "role", "models", "until")

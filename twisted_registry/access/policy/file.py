@@ -27,13 +27,13 @@ Each of its tables has a module that reads it: ``policy_roles``, ``policy_issuer
 import tomllib
 
 from twisted_registry.access.file_kinds import BadFile, FileKind
-from twisted_registry.access.policy import PolicyRules
-from twisted_registry.access.policy_grants import read_grants
-from twisted_registry.access.policy_issuers import read_issuers
-from twisted_registry.access.policy_quotas import read_quotas
-from twisted_registry.access.policy_reader import PolicyReader
-from twisted_registry.access.policy_roles import read_roles
-from twisted_registry.access.policy_subjects import KINDS, Subjects, kinds_of_plugin
+from twisted_registry.access.policy.grants import read_grants
+from twisted_registry.access.policy.issuers import read_issuers
+from twisted_registry.access.policy.policy import PolicyRules
+from twisted_registry.access.policy.quotas import read_quotas
+from twisted_registry.access.policy.reader import PolicyReader
+from twisted_registry.access.policy.roles import read_roles
+from twisted_registry.access.policy.subjects import KINDS, Subjects, kinds_of_plugin
 
 POLICY_FILE = FileKind("policy", 16 * 2**20, is_trusted=True)
 """The kind of the file."""

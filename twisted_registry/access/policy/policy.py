@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from attrs import field, frozen
 from zope.interface import implementer
 
-from twisted_registry.access.issuers import Issuer
-from twisted_registry.access.subject_map import ANYONE, SubjectMap
+from twisted_registry.access.issuers.issuer import Issuer
+from twisted_registry.access.policy.subject_map import ANYONE, SubjectMap
 from twisted_registry.contracts.access import IPolicy
 from twisted_registry.domain.access import ROLES, Action, Grant, Identity
 from twisted_registry.domain.quotas import Quota

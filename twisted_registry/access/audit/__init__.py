@@ -1,0 +1,3 @@
+"""
+The audit log: its file, its chain, and its check.
+"""

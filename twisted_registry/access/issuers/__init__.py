@@ -1,0 +1,3 @@
+"""
+Tokens of issuers: JSON Web Tokens, and the keys that sign them.
+"""

@@ -1,0 +1,3 @@
+"""
+The policy: what callers may do, and how much.
+"""
