@@ -2,6 +2,9 @@
 Tests of what an archive reports to an observer.
 """
 
+import gc
+from weakref import ref
+
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -83,6 +86,22 @@ class MeasuringTests(FilesystemCase):
         self.assertRaises(UnknownModel, self.measuring.delete_model, "n")
         self.measuring.delete_model("m")
         self.assertEqual(self.observer.done, ["save", "finish", "commit", "open", "delete"])
+
+    def test_writers_are_released(self) -> None:
+        """
+        A writer is gone once nobody uses it, without the garbage collector.
+        """
+        self.measuring.save_model(ModelInfo("m"))
+        writer = self.measuring.create_version("m")
+        writer.abort()
+        for method in (writer.finish, writer.commit):
+            self.assertTrue(callable(method))
+        del method
+        released = ref(writer)
+        gc.disable()
+        self.addCleanup(gc.enable)
+        del writer
+        self.assertIsNone(released())
 
     def test_syncs(self) -> None:
         """

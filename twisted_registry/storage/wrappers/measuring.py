@@ -49,25 +49,31 @@ class _Measuring:
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._wrapped, name)
         if name in _OPERATIONS:
-            found = self._measured(_OPERATIONS[name], found)
+            found = _measured(_OPERATIONS[name], found, self._observer, self._now_seconds)
         elif name in _WRITERS:
-            found = self._measuring_writer(found)
-        else:
-            return found
-        setattr(self, name, found)
+            found = _measuring_writers(found, self._observer, self._now_seconds)
+        if callable(found):
+            # The next access costs nothing.  No function refers to this object: a cycle would keep a writer in memory.
+            setattr(self, name, found)
         return found
 
-    def _measured(self, operation: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        def measured(*args: Any) -> Any:
-            began = self._now_seconds()
-            result = call(*args)
-            self._observer.succeeded(operation, self._now_seconds() - began)
-            return result
 
-        return measured
+def _measured(
+    operation: str, call: Callable[..., Any], observer: IArchiveObserver, now_seconds: Callable[[], float]
+) -> Callable[..., Any]:
+    def measured(*args: Any) -> Any:
+        began = now_seconds()
+        result = call(*args)
+        observer.succeeded(operation, now_seconds() - began)
+        return result
 
-    def _measuring_writer(self, create: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda *args: _Measuring(create(*args), self._observer, self._now_seconds)
+    return measured
+
+
+def _measuring_writers(
+    create: Callable[..., Any], observer: IArchiveObserver, now_seconds: Callable[[], float]
+) -> Callable[..., Any]:
+    return lambda *args: _Measuring(create(*args), observer, now_seconds)
 
 
 def measuring_archive(
