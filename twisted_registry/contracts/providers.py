@@ -78,7 +78,7 @@ class IAuthenticatorProvider(Interface):
 
         Returns:
             The authenticator.  The kind of its identities is the provider's name; that of their groups is too, or ends
-            with ``-group``: ``ldap-group:ml``.
+            with ``-group``, as in ``ldap-group:ml``.
 
         Raises:
             CannotStart: the description is invalid.
