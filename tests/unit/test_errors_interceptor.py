@@ -63,6 +63,7 @@ EXAMPLES = [
     (errors.TooManyOpenFiles("too many"), grpc.StatusCode.UNAVAILABLE, ["too many", "ulimit -n", "LimitNOFILE"]),
     (errors.CommitUncertain("I/O error"), grpc.StatusCode.UNAVAILABLE, ["I/O error"]),
     (errors.Unavailable("starting"), grpc.StatusCode.UNAVAILABLE, ["starting"]),
+    (errors.SignInsThrottled("wait a second"), grpc.StatusCode.UNAVAILABLE, ["wait a second"]),
     (errors.CorruptModel("m", "garbage"), grpc.StatusCode.DATA_LOSS, ["'m'", "garbage"]),
     (errors.CorruptVersion("m", 3, "garbage"), grpc.StatusCode.DATA_LOSS, ["'m'", "3", "garbage"]),
     (errors.CorruptAnnotations("m", 3, "garbage"), grpc.StatusCode.DATA_LOSS, ["'m'", "3", "garbage", "UpdateVersion"]),
