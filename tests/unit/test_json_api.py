@@ -244,6 +244,19 @@ class CallTests(JsonApiCase):
             self.assertEqual(response.code, 400)
         self.assertEqual(self.calls.made, [])
 
+    async def test_headers_that_are_no_text(self) -> None:
+        """
+        Credentials that are not UTF-8 are handed on, to be refused, and a content type is.
+        """
+        self.calls.replies = [b""]
+        headers = {b"Content-Type": [b"application/json"], b"Authorization": [b"Bearer \xff"]}
+        response, _ = await self.ask("POST", "GetModel", {}, headers)
+        self.assertEqual((response.code, self.calls.made[0].metadata), (200, [("authorization", "Bearer \xff")]))
+        for name in (b"Content-Type", b"Connect-Timeout-Ms"):
+            headers = {b"Content-Type": [b"application/json"], name: [b"\xff"]}
+            response, _ = await self.ask("POST", "GetModel", {}, headers)
+            self.assertEqual(response.code, 400)
+
     async def test_errors(self) -> None:
         """
         An error of the call has its status, its text, its details, and when to come back.

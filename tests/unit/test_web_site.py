@@ -7,6 +7,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
+from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
@@ -31,6 +32,20 @@ class _BrokenPage(Page):
         raise ZeroDivisionError
 
 
+class _FormPage(Page):
+    """
+    A page that shows what it was sent.
+    """
+
+    isLeaf = True
+
+    def render(self, request: BoundedRequest) -> bytes:
+        """
+        Show the type and the fields.
+        """
+        return f"{request.header('content-type')} {request.args}".encode()
+
+
 class SiteTests(SynchronousTestCase):
     """
     Requests on connections without a network.
@@ -49,6 +64,7 @@ class SiteTests(SynchronousTestCase):
             "version": VersionPage("1.2.3"),
             "metrics": MetricsPage(self.render),
             "broken": _BrokenPage(),
+            "form": _FormPage(),
         }
         self.clock = Clock()
         self.site = make_site(pages, self.clock)
@@ -191,6 +207,25 @@ class SiteTests(SynchronousTestCase):
             transport = self.ask("/livez", "POST", headers, body)
             self.assertTrue(transport.value().startswith(b"HTTP/1.1 413 "), transport.value())
             self.assertTrue(transport.disconnecting)
+
+    def test_forms(self) -> None:
+        """
+        A body is not parsed as a form, which would take long.
+        """
+        for kind in ("application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
+            headers = f"Content-Type: {kind}\r\nContent-Length: 7\r\n"
+            _, _, body = self.parsed(self.ask("/form", "POST", headers, b"a=1&b=2"))
+            self.assertEqual(body, f"{kind} {{}}")
+
+    def test_no_lines(self) -> None:
+        """
+        Requests are not logged, whatever their query has.
+        """
+        self.site.doStart()
+        self.addCleanup(self.site.doStop)
+        with capturedLogs() as logged:
+            self.ask("/livez?secret=1")
+        self.assertEqual(logged, [])
 
     def test_large_headers(self) -> None:
         """

@@ -29,7 +29,7 @@ def metadata_of(request: BoundedRequest) -> Sequence[Metadatum]:
     Return the metadata of the call that a request makes.
     """
     # Values that are sent several times stay several: the call is refused then.
-    return [(name, value) for name in _FORWARDED for value in request.requestHeaders.getRawHeaders(name, [])]
+    return [(name, value) for name in _FORWARDED for value in request.header_values(name)]
 
 
 def call_by(

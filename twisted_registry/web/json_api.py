@@ -78,13 +78,13 @@ class JsonCall(Resource):
 
     def _from_query(self, request: BoundedRequest) -> bytes:
         query = {_text(name): [_text(value) for value in values] for name, values in request.args.items()}
-        cursor = request.getHeader("last-event-id")
+        cursor = request.header("last-event-id")
         if cursor and self._method.name == "WatchEvents":
             query["cursor"] = [cursor]
         return self._method.request_from_query(query)
 
     def _from_body(self, request: BoundedRequest) -> bytes:
-        kind = request.getHeader("content-type") or ""
+        kind = request.header("content-type") or ""
         if kind.partition(";")[0].strip().lower() != JSON_TYPE:
             raise InvalidRequest("the request has another content type; send it as application/json")
         assert request.content is not None, "the request has arrived"
@@ -118,7 +118,7 @@ class JsonCall(Resource):
 
 
 def _timeout_seconds(request: BoundedRequest) -> float | None:
-    text = request.getHeader(_TIMEOUT_KEY)
+    text = request.header(_TIMEOUT_KEY)
     if text is None:
         return None
     if not (text.isascii() and text.isdigit() and len(text) <= _TIMEOUT_MAX_DIGITS):

@@ -2,6 +2,7 @@
 Requests: their limits, and the headers of each reply.
 """
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
@@ -36,6 +37,17 @@ class BoundedRequest(Request):
 
     _received_bytes = 0
     _is_refused = False
+    _content_types: Sequence[bytes] = ()
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:  # noqa: N802
+        """
+        Take the whole request.
+        """
+        # Twisted would parse a form before anything is known about its sender.  No page takes one, and parsing a
+        # megabyte of it holds up the reactor for seconds.
+        self._content_types = self.requestHeaders.getRawHeaders(b"content-type", ())
+        self.requestHeaders.removeHeader(b"content-type")
+        super().requestReceived(command, path, version)
 
     def handleContentChunk(self, data: bytes) -> None:  # noqa: N802
         """
@@ -56,6 +68,8 @@ class BoundedRequest(Request):
         """
         Answer the request.
         """
+        if self._content_types:
+            self.requestHeaders.setRawHeaders(b"content-type", self._content_types)
         if not self._is_refused:
             super().process()
 
@@ -84,6 +98,18 @@ class BoundedRequest(Request):
             self.reply(INTERNAL_SERVER_ERROR, f"a bug in the registry; its log describes it as incident {incident}")
             self.finish()
         return reason
+
+    def header_values(self, name: str) -> Sequence[str]:
+        """
+        Return the values of a header, whatever their bytes are: Twisted itself fails if they are not UTF-8.
+        """
+        return [value.decode("latin-1") for value in self.requestHeaders.getRawHeaders(name.encode(), ())]
+
+    def header(self, name: str) -> str | None:
+        """
+        Return the last value of a header; ``None`` if there is none.
+        """
+        return next(reversed(self.header_values(name)), None)
 
     def reply(self, code: int, text: str) -> None:
         """

@@ -51,6 +51,12 @@ class RegistrySite(Site):
     noisy = False
     hosts: Collection[str] | None = None
 
+    def log(self, request: Any) -> None:
+        """
+        Log nothing: anyone can send very many requests, and Twisted's line has all of a query.  Calls are in the log of
+        calls.
+        """
+
     def answers_as(self, host: str) -> bool:
         """
         Return whether it may be asked as this host.
