@@ -242,6 +242,8 @@ class RefusalTests(IssuerTokensTestCase):
             ({"exp": now + 25 * HOUR}, "more than 24 h from now"),
             ({"exp": now + 100 * 365 * 24 * HOUR}, "more than 24 h from now"),
             ({"exp": 1e300}, "more than 24 h from now"),
+            ({"exp": 10**400}, "'exp' is not a time"),
+            ({"exp": -(10**400)}, "'exp' is not a time"),
             ({"nbf": now + HOUR}, "clocks"),
             ({"iat": now + HOUR}, "clocks"),
             ({"nbf": 1e300}, "clocks"),
