@@ -266,6 +266,16 @@ class HangUpTests(SynchronousTestCase):
         self.assertIn("closed 2 connections", line)
         self.assertEqual([hang_up.is_closed(each) for each in ("a", "gone", "proxy")], [True, False, False])
 
+    def test_closed_for_a_second(self) -> None:
+        """
+        A second later, the port may be that of another client, whose calls are served.
+        """
+        hang_up = self.hang_up("a")
+        self.clock.advance(1.0)
+        self.assertTrue(hang_up.is_closed("a"))
+        self.clock.advance(0.5)
+        self.assertFalse(hang_up.is_closed("a"))
+
     def test_busy(self) -> None:
         """
         A connection with calls of accepted callers stays.

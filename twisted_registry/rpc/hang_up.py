@@ -60,7 +60,9 @@ class HangUp:
         """
         Return whether a connection was closed within the last second.  gRPC delivers its calls all the same.
         """
-        return peer in self._recent
+        seconds = self._recent.get(peer)
+        # Later, another client may have the port.
+        return seconds is not None and self._now_seconds() <= seconds + _RECENT_SECONDS
 
     async def _close_all(self) -> None:
         run = asyncio.get_running_loop().run_in_executor

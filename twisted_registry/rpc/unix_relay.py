@@ -197,7 +197,7 @@ class UnixRelay:
 
     def disconnect(self, peers: Collection[str]) -> set[str]:
         """
-        Shut down the connections with clients.
+        Shut down the connections with clients.  May be called in any thread.
 
         Args:
             peers: the clients, as calls name them.
@@ -205,7 +205,7 @@ class UnixRelay:
         Returns:
             those that had a connection.
         """
-        found = {each.name: each for each in self._relayed.values() if each.name in peers}
+        found = {each.name: each for each in list(self._relayed.values()) if each.name in peers}
         for each in found.values():
             each.connection.shut_down()
         return set(found)
