@@ -3,12 +3,14 @@ Tests for ``twisted_registry.rpc.unix_relay`` and ``twisted_registry.rpc.relayed
 """
 
 import asyncio
+import errno
 import os
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
+from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.calls import Aborted, FakeContext
@@ -52,7 +54,25 @@ class RelayTestCase(SocketFolderTestCase):
         self.behind.listen(100)
         self.behind.setblocking(False)
         self.failures: list[OSError] = []
-        self.relay = UnixRelay(self.listen().socket, self.connect_behind, self.limit)
+        self.end_errors: list[Exception] = []
+        self.uid = os.getuid()
+        self.busy: list[str] = []
+        self.relay = UnixRelay(self.listen().socket, self.connect_behind, self.limit, self.peer_of, self.make_end)
+
+    def peer_of(self, connection: socket.socket) -> UnixPeer:
+        """
+        Return who connected, as if this process were run by the user whose number is ``uid``.
+        """
+        peer = peer_of(connection)
+        return evolve(peer, user=evolve(peer.user, uid=self.uid))
+
+    def make_end(self) -> socket.socket:
+        """
+        Make an end of a connection, unless that is to fail.
+        """
+        if self.end_errors:
+            raise self.end_errors.pop(0)
+        return socket.socket(socket.AF_UNIX)
 
     def connect_behind(self, end: socket.socket) -> None:
         """
@@ -68,7 +88,7 @@ class RelayTestCase(SocketFolderTestCase):
         """
 
         async def run() -> None:
-            serving = asyncio.get_running_loop().create_task(self.relay.serve())
+            serving = asyncio.get_running_loop().create_task(self.relay.serve(lambda: self.busy))
             try:
                 async with asyncio.timeout(TIMEOUT_SECONDS):
                     await scenario()
@@ -250,6 +270,50 @@ class RelayedConnectionsTests(RelayTestCase):
             await self.pair()
 
         self.run_relay(scenario)
+
+    def test_limit_of_users(self) -> None:
+        """
+        At the limit, a user with fewer connections takes one of the user who has most: one without calls, if there is
+        one, and the newest of these.  A user cannot take more than that leaves to the other.
+        """
+
+        async def is_closed(client: socket.socket) -> bool:
+            return await asyncio.get_running_loop().sock_recv(client, 1) == b""
+
+        async def scenario() -> None:
+            self.uid = 1000
+            first, second, third = [await self.pair() for _ in range(self.limit)]
+            self.busy.append((await self.called(third[2])).peer)
+            self.uid = 1001
+            other = await self.pair()
+            self.assertTrue(await is_closed(second[0]))
+            refused = self.connect()
+            refused.setblocking(False)
+            self.assertTrue(await is_closed(refused))
+            for client, server, _ in (first, third, other):
+                client.sendall(b"x")
+                self.assertEqual(await asyncio.get_running_loop().sock_recv(server, 1), b"x")
+
+        self.run_relay(scenario)
+
+    def test_failures(self) -> None:
+        """
+        Whatever goes wrong with one connection, the next one is relayed.
+        """
+        errors: list[Exception] = [OSError(errno.EMFILE, "Too many open files"), ValueError("a bug")]
+
+        async def scenario() -> None:
+            for error in errors:
+                self.end_errors.append(error)
+                lost = self.connect()
+                lost.setblocking(False)
+                self.assertEqual(await asyncio.get_running_loop().sock_recv(lost, 1), b"")
+            await self.pair()
+
+        lines = LoggedLines(self)
+        self.run_relay(scenario)
+        self.assertIn("Too many open files", "".join(lines.of("twisted_registry.rpc")))
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
 
     def test_shut_down(self) -> None:
         """

@@ -280,7 +280,7 @@ class RpcServer:
         self._ports = frozenset(each for each in (port, client_port, self.health_port) if each)
         bound.set_result(port)
         if self._unix is not None:
-            self._unix.start()
+            self._unix.start(lambda: tracker.busy_peers)
         watches: list[Coroutine[Any, Any, None]] = [connections.watch()]
         if self._authentication is not None:
             watches.append(self._authentication.watch())

@@ -4,7 +4,7 @@ The Unix socket of a server: the file that clients connect to, the relay, and gR
 
 import asyncio
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import grpc.aio
 
@@ -62,11 +62,14 @@ class UnixEndpoint:
         except (RuntimeError, OSError):
             raise CannotStart("--socket: gRPC cannot listen below /proc/self/fd; is /proc mounted?") from None
 
-    def start(self) -> None:
+    def start(self, busy: Callable[[], Collection[str]]) -> None:
         """
         Accept connections.  Called in the event loop, once the server has started.
+
+        Args:
+            busy: returns the clients that have calls under way.
         """
-        self._serving = asyncio.get_running_loop().create_task(self._relay.serve())
+        self._serving = asyncio.get_running_loop().create_task(self._relay.serve(busy))
 
     async def stop(self, timeout_seconds: float) -> None:
         """

@@ -11,6 +11,7 @@ import errno
 import secrets
 import socket
 import struct
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -99,28 +100,36 @@ class UnixRelay:
         connect: Callable[[socket.socket], None],
         limit: int,
         peer_of: Callable[[socket.socket], UnixPeer] = peer_of,
+        make_end: Callable[[], socket.socket] = lambda: socket.socket(socket.AF_UNIX),
     ) -> None:
         """
 
         Args:
             listener: a listening socket that does not block.
             connect: connects a socket to gRPC without blocking.
-            limit: the largest number of connections; further ones are closed.
+            limit: the largest number of connections.  Beyond it, a user who has fewer than another gets one of the
+                other's, and further ones are closed.
             peer_of: returns who connected.
+            make_end: makes the relay's end of a connection to gRPC.
         """
         self._listener = listener
         self._connect = connect
         self._limit = limit
         self._peer_of = peer_of
+        self._make_end = make_end
         self._relayed: dict[str, _Relayed] = {}
+        self._by_user: Counter[int] = Counter()
         self._number = 0
         self._logged_seconds = -_LOG_SECONDS
 
     # Connections
 
-    async def serve(self) -> None:
+    async def serve(self, busy: Callable[[], Collection[str]] = lambda: ()) -> None:
         """
         Accept connections until cancelled.
+
+        Args:
+            busy: returns the clients that have calls under way.
         """
         loop = asyncio.get_running_loop()
         while True:
@@ -130,39 +139,80 @@ class UnixRelay:
                 self._warn(loop, f"cannot accept connections at the Unix socket: {error.strerror}")
                 await asyncio.sleep(_PAUSE_SECONDS * 10)
                 continue
-            client.setblocking(False)
-            if len(self._relayed) >= self._limit:
+            try:
+                client.setblocking(False)
+                await self._relay(loop, client, busy)
+            except OSError as error:
                 client.close()
-                self._warn(
-                    loop,
-                    f"{self._limit} connections are open at the Unix socket, and further ones are refused; each takes "
-                    "three descriptors: raise --max-connections, or the limit on descriptors (ulimit -n)",
-                )
-                continue
-            await self._relay(loop, client)
+                self._warn(loop, f"cannot relay a connection of the Unix socket: {error.strerror}")
+            except Exception:  # the next connection may be better
+                client.close()
+                _log.failure("cannot relay a connection of the Unix socket")
+            except BaseException:
+                client.close()
+                raise
 
-    async def _relay(self, loop: asyncio.AbstractEventLoop, client: socket.socket) -> None:
-        # The abstract names of sockets are public, so each is random: nobody can take the next one beforehand.
-        server, name = socket.socket(socket.AF_UNIX), f"registry-{secrets.token_hex(_NAME_BYTES)}"
-        key = f"unix-abstract:{name}"
+    async def _relay(
+        self, loop: asyncio.AbstractEventLoop, client: socket.socket, busy: Callable[[], Collection[str]]
+    ) -> None:
+        peer = self._peer_of(client)
+        if len(self._relayed) >= self._limit and not self._make_room(loop, peer.user.uid, busy()):
+            client.close()
+            return
+        server = self._make_end()
         try:
-            peer = self._peer_of(client)
+            # The abstract names of sockets are public, so each is random: nobody can take the next one beforehand.
+            name = f"registry-{secrets.token_hex(_NAME_BYTES)}"
             server.setblocking(False)
             server.bind(f"\0{name}")
             await self._connected(server)
-        except BaseException as error:
-            client.close()
+            self._add(loop, peer, f"unix-abstract:{name}", client, server)
+        except BaseException:
             server.close()
-            if not isinstance(error, OSError):
-                raise
-            self._warn(loop, f"cannot relay a connection of the Unix socket: {error.strerror}")
-            return
+            raise
+
+    def _add(
+        self, loop: asyncio.AbstractEventLoop, peer: UnixPeer, key: str, client: socket.socket, server: socket.socket
+    ) -> None:
         self._number += 1
-        connection = RelayedConnection(loop, client, server, partial(self._relayed.__delitem__, key))
+        connection = RelayedConnection(loop, client, server, partial(self._forget, key))
         # The part before the last colon stands for a client, as the address of a host does.
         name = f"unix:uid={peer.user.uid}:pid={peer.pid},connection={self._number}"
         self._relayed[key] = _Relayed(peer, name, connection)
-        connection.start()
+        self._by_user[peer.user.uid] += 1
+        try:
+            connection.start()
+        except BaseException:
+            connection.close()
+            raise
+
+    def _forget(self, key: str) -> None:
+        uid = self._relayed.pop(key).peer.user.uid
+        self._by_user[uid] -= 1
+        if not self._by_user[uid]:
+            del self._by_user[uid]
+
+    def _make_room(self, loop: asyncio.AbstractEventLoop, uid: int, busy: Collection[str]) -> bool:
+        """
+        Close a connection of the user who has the most, unless that leaves it with fewer than another user gets: those
+        without calls first, and of these the newest.
+
+        Returns:
+            whether there was one.
+        """
+        (greedy, most), *_ = self._by_user.most_common(1)
+        self._warn(
+            loop,
+            f"{self._limit} connections are open at the Unix socket, {most} of them by the user {greedy}, and further "
+            "ones take the place of that user's, or are refused; each takes three descriptors: raise "
+            "--max-connections, or the limit on descriptors (ulimit -n)",
+        )
+        if most <= self._by_user[uid] + 1:
+            return False
+        # Those that were added last come last.
+        of_user = [each for each in reversed(self._relayed.values()) if each.peer.user.uid == greedy]
+        min(of_user, key=lambda each: each.name in busy).connection.close()
+        return True
 
     async def _connected(self, server: socket.socket) -> None:
         while True:
