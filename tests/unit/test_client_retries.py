@@ -8,8 +8,8 @@ import logging
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.client._transport.retries import RetryLog, had_no_effect, is_retryable, retry
-from twisted_registry.domain.errors import ArchiveChanged, QuotaExceeded, Unavailable
+from twisted_registry.client._transport.retries import RetryLog, had_no_effect, is_retryable, pause_after, retry
+from twisted_registry.domain.errors import ArchiveChanged, QuotaExceeded, SignInsThrottled, Unavailable
 
 WALKER = ("host:1", "walker")
 AWAY = Unavailable("away")
@@ -142,6 +142,13 @@ class QuotaRetryTests(SynchronousTestCase):
         self.assertEqual(len(self.pauses), 3)
         for pause in self.pauses:
             self.assertTrue(5.0 <= pause < 8.0, self.pauses)
+
+    def test_it_waits_for_throttled_sign_ins(self) -> None:
+        """
+        So it does if the server checks no more tokens for a while.
+        """
+        self.assertGreaterEqual(pause_after(SignInsThrottled("too many", 5.0), 0.5), 5.5)
+        self.assertEqual(pause_after(Unavailable("away"), 0.5), 0.5)
 
     def test_it_does_not_wait_in_vain(self) -> None:
         """

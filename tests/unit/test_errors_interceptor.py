@@ -62,6 +62,7 @@ EXAMPLES = [
     (errors.StorageUnavailable("stale", "version 3 of 'm'"), grpc.StatusCode.UNAVAILABLE, ["stale", "3", "try again"]),
     (errors.TooManyOpenFiles("too many"), grpc.StatusCode.UNAVAILABLE, ["too many", "ulimit -n", "LimitNOFILE"]),
     (errors.CommitUncertain("I/O error"), grpc.StatusCode.UNAVAILABLE, ["I/O error"]),
+    (errors.SignInsThrottled("too many wrong tokens", 5.0), grpc.StatusCode.UNAVAILABLE, ["too many wrong tokens"]),
     (errors.Unavailable("starting"), grpc.StatusCode.UNAVAILABLE, ["starting"]),
     (errors.SignInsThrottled("wait a second"), grpc.StatusCode.UNAVAILABLE, ["wait a second"]),
     (errors.CorruptModel("m", "garbage"), grpc.StatusCode.DATA_LOSS, ["'m'", "garbage"]),

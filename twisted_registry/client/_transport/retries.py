@@ -216,9 +216,9 @@ async def retry(
 
 def pause_after(error: BaseException | None, pause_seconds: float) -> float:
     """
-    Return how long to wait after an error: a pause, after the time for which a quota asks.
+    Return how long to wait after an error: a pause, after the time for which the server asks.
     """
-    return pause_seconds + (error.retry_after_seconds if isinstance(error, QuotaExceeded) else 0.0)
+    return pause_seconds + (error.retry_after_seconds if isinstance(error, QuotaExceeded | SignInsThrottled) else 0.0)
 
 
 async def _retry(
