@@ -12,20 +12,25 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+from tests.support.access import Grants, NamedTokens, grant
 from tests.support.calls import METHOD
+from twisted_registry.access.callers import Callers
 from twisted_registry.config.limits import ClientLimits
 from twisted_registry.contracts.calls import CallFailed, ICalls, IReplyStream, LocalCall
 from twisted_registry.contracts.ownership import ArchiveStatus
+from twisted_registry.domain.access import Action, Caller
 from twisted_registry.domain.errors import UnknownModel
 from twisted_registry.rpc.call import CallContext
-from twisted_registry.rpc.chain import ArchiveIdentityCheck, interceptors
+from twisted_registry.rpc.chain import ArchiveIdentityCheck, end_failed_calls, interceptors
 from twisted_registry.rpc.in_process import InProcessCalls
+from twisted_registry.rpc.interceptors.authentication import Authentication
 from twisted_registry.rpc.interceptors.call_tracker import CallTracker
 from twisted_registry.rpc.interceptors.idle_timeout import IdleTimeout
 from twisted_registry.rpc.methods import Method
 
 LIMITS = ClientLimits(connections_max=9, calls_per_connection_max=9, calls_per_client_max=9, calls_max=9)
 PEER = "ipv4:127.0.0.1:5000"
+REMOTE = "ipv4:10.0.0.1:5000"
 
 
 @implementer(IReactorFromThreads)
@@ -62,6 +67,14 @@ async def fail(request: Any, call: CallContext) -> Any:
     raise UnknownModel("walker")
 
 
+async def who(request: Any, call: CallContext) -> Any:
+    """
+    Return the name of the caller.
+    """
+    assert call.caller is not None, "it is known"
+    return call.caller.identity.name.encode()
+
+
 async def wait(request: Any, call: CallContext) -> Any:
     """
     Wait until cancelled.
@@ -75,6 +88,13 @@ async def count(request: Any, call: CallContext) -> Any:
     """
     for number in range(3):
         await call.write(bytes([number]))
+
+
+async def run_nothing(function: Any) -> Caller:
+    """
+    Fail: nothing here blocks.
+    """
+    raise AssertionError(function)
 
 
 class InProcessCallsTests(SynchronousTestCase):
@@ -215,5 +235,29 @@ class InProcessCallsTests(SynchronousTestCase):
             stream.resume()
             await stream.finished.asFuture(asyncio.get_running_loop())
             self.assertEqual(received, [b"\0", b"\1", b"\2"])
+
+        self.run_test(test)
+
+    def test_tokens_on_plain_connections(self) -> None:
+        """
+        A token that others could read on the way is refused, even if the connections of gRPC are encrypted.
+        """
+
+        async def test() -> None:
+            callers = Callers(
+                [NamedTokens(names={"ann": None})], Grants(by_subject={"token:ann": [grant("reader", "*")]})
+            )
+            authentication = Authentication(callers, run_nothing, is_encrypted=True)
+            service: Any = Table([evolve(METHOD, path="/t/who", handler=who, action=Action.READ)])
+            chain = [end_failed_calls, authentication.intercept]
+            self.calls = InProcessCalls(Reactor(), asyncio.get_running_loop(), [service], chain)
+            found = []
+            for peer, is_encrypted in ((REMOTE, False), (REMOTE, True), (PEER, False)):
+                call = LocalCall("/t/who", b"", peer, [("authorization", "Bearer ann")], is_encrypted=is_encrypted)
+                try:
+                    found.append(await self.calls.call(call).asFuture(asyncio.get_running_loop()))
+                except CallFailed as error:
+                    found.append(error.code.encode())
+            self.assertEqual(found, [b"UNAUTHENTICATED", b"ann", b"ann"])
 
         self.run_test(test)

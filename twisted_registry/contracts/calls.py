@@ -25,6 +25,8 @@ class LocalCall:
         peer: who asks, in gRPC's form, such as ``ipv4:127.0.0.1:5000``.
         metadata: as gRPC carries them: keys in lower case.
         timeout_seconds: after this time the call ends with ``DEADLINE_EXCEEDED``; ``None`` for no limit.
+        is_encrypted: whether nobody on the way could read it.  A token that others could read is refused, unless it
+            comes from this machine.
     """
 
     path: str
@@ -32,6 +34,7 @@ class LocalCall:
     peer: str
     metadata: Sequence[Metadatum] = ()
     timeout_seconds: float | None = None
+    is_encrypted: bool = False
 
 
 class CallFailed(Exception):

@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import grpc
 import grpc.aio
@@ -52,7 +52,10 @@ class CallContext:
         read: waits for the next message of the request, and returns its bytes, or gRPC's marker of the end.  Handlers
             take their messages from the request they are given: those are under the idle timeout.
         write: sends a message of a reply that streams.
+        is_plain: whether it came on a connection that is not encrypted, even if those of gRPC are.
     """
+
+    is_plain: ClassVar[bool] = False
 
     __slots__ = (
         "_context",

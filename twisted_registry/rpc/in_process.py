@@ -80,6 +80,15 @@ class _LocalContext:
             callback(self)
 
 
+class _PlainCallContext(CallContext):
+    """
+    The context of a call that came on a connection that is not encrypted.
+    """
+
+    __slots__ = ()
+    is_plain = True
+
+
 @implementer(ICalls)
 class InProcessCalls:
     """
@@ -123,9 +132,10 @@ class InProcessCalls:
         if method is None or method.streams_replies != (send is not None):
             raise CallFailed(grpc.StatusCode.UNIMPLEMENTED.name, "the registry has no such call")
         context = _LocalContext(call, send)
+        make_context = CallContext if call.is_encrypted else _PlainCallContext
         try:
             async with asyncio.timeout(call.timeout_seconds):
-                return await self._handlers[call.path](None, CallContext(method, context))
+                return await self._handlers[call.path](None, make_context(method, context))
         except TimeoutError:
             raise CallFailed(grpc.StatusCode.DEADLINE_EXCEEDED.name, _DEADLINE_TEXT) from None
         except _Aborted:

@@ -43,7 +43,8 @@ def call_by(
         message: the request of the call, serialized.
         timeout_seconds: how long the call may take; ``None`` for no limit.
     """
-    return LocalCall(path, message, peer_of(request), metadata_of(request), timeout_seconds)
+    is_encrypted = bool(request.isSecure())
+    return LocalCall(path, message, peer_of(request), metadata_of(request), timeout_seconds, is_encrypted)
 
 
 def status_permission(calls: Callable[[], ICalls]) -> Callable[[BoundedRequest], "Deferred[bytes]"]:

@@ -158,7 +158,7 @@ class Authentication:
     def _credentials(self, call: CallContext) -> Credentials:
         credentials = credentials_in(call)
         token = credentials.token
-        if token and not self._is_encrypted and not is_this_machine(call.peer):
+        if token and (call.is_plain or not self._is_encrypted) and not is_this_machine(call.peer):
             self._refusals.exposed(call.peer, self._access.public_part(token))
             raise NotAuthenticated(
                 "the token came unencrypted from another machine, where others can have read it; revoke it, and "
