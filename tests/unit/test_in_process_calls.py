@@ -194,6 +194,22 @@ class InProcessCallsTests(SynchronousTestCase):
 
         self.run_test(test)
 
+    def test_stopped(self) -> None:
+        """
+        A server that has stopped refuses calls.
+        """
+
+        async def test() -> None:
+            """
+            Make no call while it runs.
+            """
+
+        self.run_test(test)
+        calling = self.calls.call(LocalCall("/t/echo", b"", PEER))
+        stream = self.calls.stream(LocalCall("/t/count", b"", PEER), lambda message: None)
+        for refused in (calling, stream.finished):
+            self.assertEqual(self.failureResultOf(refused, CallFailed).value.code, "UNAVAILABLE")
+
     def test_cancel(self) -> None:
         """
         A cancelled Deferred ends its call.

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import grpc
 import grpc.aio
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorFromThreads
 from zope.interface import implementer
 
@@ -25,6 +25,7 @@ from twisted_registry.rpc.methods import Service
 _EOF: Any = vars(grpc.aio)["EOF"]  # the type stubs lack it
 
 _DEADLINE_TEXT = "the call took longer than its caller waits"
+_STOPPED_TEXT = "the registry has stopped; try again when it is back"
 
 
 class _Aborted(grpc.aio.AbortError):
@@ -148,7 +149,11 @@ class InProcessCalls:
         """
         Start a coroutine in the event loop, and return its result in the reactor's thread.
         """
-        future = asyncio.run_coroutine_threadsafe(running, self._loop)
+        try:
+            future = asyncio.run_coroutine_threadsafe(running, self._loop)
+        except RuntimeError:  # the loop is closed
+            running.close()
+            return fail(CallFailed(grpc.StatusCode.UNAVAILABLE.name, _STOPPED_TEXT))
 
         def cancel(_: "Deferred[Any]") -> None:
             future.cancel()
