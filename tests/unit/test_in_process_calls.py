@@ -3,6 +3,7 @@ Tests for ``twisted_registry.rpc.in_process``.
 """
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -19,7 +20,7 @@ from twisted_registry.config.limits import ClientLimits
 from twisted_registry.contracts.calls import CallFailed, ICalls, IReplyStream, LocalCall
 from twisted_registry.contracts.ownership import ArchiveStatus
 from twisted_registry.domain.access import Action, Caller
-from twisted_registry.domain.errors import UnknownModel
+from twisted_registry.domain.errors import InvalidRequest, UnknownModel
 from twisted_registry.rpc.call import CallContext
 from twisted_registry.rpc.chain import ArchiveIdentityCheck, end_failed_calls, interceptors
 from twisted_registry.rpc.in_process import InProcessCalls
@@ -90,6 +91,13 @@ async def count(request: Any, call: CallContext) -> Any:
         await call.write(bytes([number]))
 
 
+def thread_name() -> bytes:
+    """
+    Return the name of the thread that runs this.
+    """
+    return threading.current_thread().name.encode()
+
+
 async def run_nothing(function: Any) -> Caller:
     """
     Fail: nothing here blocks.
@@ -121,11 +129,23 @@ class InProcessCallsTests(SynchronousTestCase):
 
         asyncio.run(run())
 
-    async def code_of(self, path: str, timeout_seconds: float | None = None) -> str:
+    def use_authentication(self) -> None:
+        """
+        Make calls with access control, to which one token is known.
+        """
+        callers = Callers([NamedTokens(names={"ann": None})], Grants(by_subject={"token:ann": [grant("reader", "*")]}))
+        authentication = Authentication(callers, run_nothing, is_encrypted=True)
+        service: Any = Table([evolve(METHOD, path="/t/who", handler=who, action=Action.READ)])
+        chain = [end_failed_calls, authentication.intercept, IdleTimeout(60.0).intercept]
+        self.calls = InProcessCalls(Reactor(), asyncio.get_running_loop(), [service], chain)
+
+    async def code_of(
+        self, path: str, timeout_seconds: float | None = None, request: bytes | Callable[[], bytes] = b""
+    ) -> str:
         """
         Return the code of a call that fails.
         """
-        calling = self.calls.call(LocalCall(path, b"", PEER, timeout_seconds=timeout_seconds))
+        calling = self.calls.call(LocalCall(path, request, PEER, timeout_seconds=timeout_seconds))
         with self.assertRaises(CallFailed) as caught:
             await calling.asFuture(asyncio.get_running_loop())
         self.error = caught.exception
@@ -142,6 +162,33 @@ class InProcessCallsTests(SynchronousTestCase):
             reply = await self.calls.call(LocalCall("/t/echo", b"given", PEER)).asFuture(asyncio.get_running_loop())
             self.assertEqual(reply, b"given")
             self.assertEqual(len(self.tracker), 0)
+
+        self.run_test(test)
+
+    def test_long_requests(self) -> None:
+        """
+        A request that takes long to read is read in another thread, and may be refused there.
+        """
+
+        def refuse() -> bytes:
+            raise InvalidRequest("it is not valid; repair it")
+
+        async def test() -> None:
+            call = LocalCall("/t/echo", thread_name, PEER)
+            reply = await self.calls.call(call).asFuture(asyncio.get_running_loop())
+            self.assertIn(b"long-requests", reply)
+            self.assertEqual(await self.code_of("/t/echo", request=refuse), "INVALID_ARGUMENT")
+
+        self.run_test(test)
+
+    def test_long_requests_of_strangers(self) -> None:
+        """
+        Such a request is not read if it is not known who sends it.
+        """
+
+        async def test() -> None:
+            self.use_authentication()
+            self.assertEqual(await self.code_of("/t/who", request=self.fail), "UNAUTHENTICATED")
 
         self.run_test(test)
 
@@ -260,13 +307,7 @@ class InProcessCallsTests(SynchronousTestCase):
         """
 
         async def test() -> None:
-            callers = Callers(
-                [NamedTokens(names={"ann": None})], Grants(by_subject={"token:ann": [grant("reader", "*")]})
-            )
-            authentication = Authentication(callers, run_nothing, is_encrypted=True)
-            service: Any = Table([evolve(METHOD, path="/t/who", handler=who, action=Action.READ)])
-            chain = [end_failed_calls, authentication.intercept]
-            self.calls = InProcessCalls(Reactor(), asyncio.get_running_loop(), [service], chain)
+            self.use_authentication()
             found = []
             for peer, is_encrypted in ((REMOTE, False), (REMOTE, True), (PEER, False)):
                 call = LocalCall("/t/who", b"", peer, [("authorization", "Bearer ann")], is_encrypted=is_encrypted)

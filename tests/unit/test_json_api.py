@@ -18,7 +18,7 @@ from twisted.web.iweb import IBodyProducer
 from zope.interface import implementer
 
 from twisted_registry.contracts.calls import CallFailed, ICalls, IReplyStream, LocalCall
-from twisted_registry.domain.errors import QuotaExceeded
+from twisted_registry.domain.errors import InvalidRequest, QuotaExceeded
 from twisted_registry.protocol.error_map import to_metadata
 from twisted_registry.protocol.json_calls import METHODS
 from twisted_registry.protocol.messages import v1
@@ -144,12 +144,20 @@ class JsonApiCase(TestCase):
         self.calls = FakeCalls()
         self.clock = Clock()
         net: Any = reactor
-        site = make_site({"api": json_api(lambda: self.calls, self.clock)}, net)
+        self.deferred: list[Callable[[], str]] = []
+        site = make_site({"api": json_api(lambda: self.calls, self.clock, self.defer)}, net)
         self.port = net.listenTCP(0, site, interface="127.0.0.1")
         self.addCleanup(self.port.stopListening)
         self.pool = HTTPConnectionPool(net, persistent=False)
         self.addCleanup(self.pool.closeCachedConnections)
         self.agent = Agent(net, pool=self.pool)
+
+    def defer(self, convert: Callable[[], str]) -> "Deferred[str]":
+        """
+        Note what is to run in another thread, and run it.
+        """
+        self.deferred.append(convert)
+        return succeed(convert())
 
     async def ask(self, verb: str, path: str, body: Any = None, headers: Any = None) -> tuple[Any, Any]:
         """
@@ -231,7 +239,7 @@ class CallTests(JsonApiCase):
             ({"model": "m"}, "no field named"),
             ({"modelId": 3}, "modelId|model_id"),
             (b"\xff", "UTF-8|utf-8"),
-            (b'{"a":' + b"[" * 5000, "GetModelRequest"),
+            (b'{"a":' + b"[" * 4000, "GetModelRequest"),
         ):
             response, answer = await self.ask("POST", "GetModel", body)
             self.assertEqual((response.code, answer["code"]), (400, "invalid_argument"))
@@ -256,6 +264,21 @@ class CallTests(JsonApiCase):
             headers = {b"Content-Type": [b"application/json"], name: [b"\xff"]}
             response, _ = await self.ask("POST", "GetModel", {}, headers)
             self.assertEqual(response.code, 400)
+
+    async def test_long(self) -> None:
+        """
+        A long body is not parsed before the call begins, and a long reply is put into JSON in another thread.
+        """
+        model = v1.Model(model_id="walker", metadata={"note": "x" * 5000})
+        self.calls.replies = [model.SerializeToString(), b""]
+        response, body = await self.ask("POST", "CreateModel", {"model": {"metadata": {"note": "x" * 5000}}})
+        self.assertEqual((response.code, body["metadata"]["note"], len(self.deferred)), (200, "x" * 5000, 1))
+        await self.ask("POST", "CreateModel", {"model": "x" * 5000})
+        valid, invalid = (call.request for call in self.calls.made)
+        assert callable(valid) and callable(invalid)
+        model.model_id = ""
+        self.assertEqual(valid(), v1.CreateModelRequest(model=model).SerializeToString())
+        self.assertRaises(InvalidRequest, invalid)
 
     async def test_errors(self) -> None:
         """

@@ -21,7 +21,8 @@ class LocalCall:
 
     Attributes:
         path: the full name of the method, such as ``/twisted_registry.v1.Registry/GetModel``.
-        request: the message, serialized.
+        request: the message, serialized; or a function that returns it or raises ``InvalidRequest``, and may take long:
+            it is called in another thread, once it is known that the caller may make calls.
         peer: who asks, in gRPC's form, such as ``ipv4:127.0.0.1:5000``.
         metadata: as gRPC carries them: keys in lower case.
         timeout_seconds: after this time the call ends with ``DEADLINE_EXCEEDED``; ``None`` for no limit.
@@ -30,7 +31,7 @@ class LocalCall:
     """
 
     path: str
-    request: bytes
+    request: bytes | Callable[[], bytes]
     peer: str
     metadata: Sequence[Metadatum] = ()
     timeout_seconds: float | None = None

@@ -58,7 +58,7 @@ class WebEdge:
         render = self.metrics.render
         self._site = make_site(
             {
-                "api": json_api(calls, reactor),
+                "api": json_api(calls, reactor, executor.defer),
                 "livez": LivePage(),
                 "readyz": ReadyPage(problem),
                 "version": VersionPage(__version__),

@@ -7,7 +7,7 @@ Each call runs as a task in the server's event loop, with a context that stands 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from concurrent.futures import CancelledError as FutureCancelled, Future
+from concurrent.futures import CancelledError as FutureCancelled, Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, NoReturn
 
@@ -39,8 +39,9 @@ class _LocalContext:
     A stand-in for gRPC's side of a call.
     """
 
-    def __init__(self, call: LocalCall, send: Callable[[Any], Awaitable[None]] | None) -> None:
+    def __init__(self, call: LocalCall, send: Callable[[Any], Awaitable[None]] | None, executor: Executor) -> None:
         self._call = call
+        self._executor = executor
         self._requests = [call.request]
         self._ends_seconds = None if call.timeout_seconds is None else time.monotonic() + call.timeout_seconds
         self._callbacks: list[Callable[[Any], None]] = []
@@ -70,7 +71,12 @@ class _LocalContext:
         pass  # no edge in process forwards them
 
     async def read(self) -> Any:
-        return self._requests.pop() if self._requests else _EOF
+        if not self._requests:
+            return _EOF
+        request = self._requests.pop()
+        if isinstance(request, bytes):
+            return request
+        return await asyncio.get_running_loop().run_in_executor(self._executor, request)
 
     async def abort(self, code: grpc.StatusCode, text: str, trailing: Sequence[Metadatum] = ()) -> NoReturn:
         self.failure = CallFailed(code.name, text, trailing)
@@ -112,6 +118,8 @@ class InProcessCalls:
         """
         self._reactor = reactor
         self._loop = loop
+        # One thread, so that long requests delay each other and nothing else.
+        self._executor = ThreadPoolExecutor(1, "long-requests")
         self._methods = {method.path: method for service in services for method in service.methods}
         self._handlers = {path: each for service in services for path, each in wrapped(service, chain).items()}
 
@@ -132,7 +140,7 @@ class InProcessCalls:
         method = self._methods.get(call.path)
         if method is None or method.streams_replies != (send is not None):
             raise CallFailed(grpc.StatusCode.UNIMPLEMENTED.name, "the registry has no such call")
-        context = _LocalContext(call, send)
+        context = _LocalContext(call, send, self._executor)
         make_context = CallContext if call.is_encrypted else _PlainCallContext
         try:
             async with asyncio.timeout(call.timeout_seconds):

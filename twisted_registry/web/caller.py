@@ -33,14 +33,17 @@ def metadata_of(request: BoundedRequest) -> Sequence[Metadatum]:
 
 
 def call_by(
-    request: BoundedRequest, path: str, message: bytes = b"", timeout_seconds: float | None = None
+    request: BoundedRequest,
+    path: str,
+    message: bytes | Callable[[], bytes] = b"",
+    timeout_seconds: float | None = None,
 ) -> LocalCall:
     """
     Return the call that a request makes, with the caller's credentials.
 
     Args:
         path: the full name of the method.
-        message: the request of the call, serialized.
+        message: the request of the call, see ``LocalCall``.
         timeout_seconds: how long the call may take; ``None`` for no limit.
     """
     is_encrypted = bool(request.isSecure())

@@ -7,9 +7,11 @@ answer permits it.
 """
 
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
@@ -26,23 +28,31 @@ from twisted_registry.web.requests import NOT_DONE_YET, BoundedRequest
 _TIMEOUT_KEY = "connect-timeout-ms"
 _TIMEOUT_MAX_DIGITS = 10
 
+_SHORT_BYTES = 4096
+"""Longer bodies are parsed in a thread, and only those of callers who may make calls: a megabyte can take seconds.  So
+are longer replies put into JSON."""
+
 _WITHOUT_JSON = ("ReadVersion",)
 """Calls whose replies are data, which JSON would make longer."""
 
 
-def json_api(calls: Callable[[], ICalls], clock: IReactorTime) -> Page:
+Defer = Callable[[Callable[[], str]], "Deferred[str]"]
+
+
+def json_api(calls: Callable[[], ICalls], clock: IReactorTime, defer: Defer) -> Page:
     """
     Return the page below which the calls are.
 
     Args:
         calls: returns the way to make calls, once the server runs.
         clock: the clock of heartbeats.
+        defer: runs a function in another thread.
     """
     version = Page()
     for method in METHODS.values():
         if method.name not in _WITHOUT_JSON:
-            version.putChild(method.name.encode(), JsonCall(method, calls, clock))
-    version.putChild(b"events", JsonCall(METHODS["WatchEvents"], calls, clock))
+            version.putChild(method.name.encode(), JsonCall(method, calls, clock, defer))
+    version.putChild(b"events", JsonCall(METHODS["WatchEvents"], calls, clock, defer))
     api = Page()
     api.putChild(b"v1", version)
     return api
@@ -55,8 +65,9 @@ class JsonCall(Resource):
 
     isLeaf = True
 
-    def __init__(self, method: JsonMethod, calls: Callable[[], ICalls], clock: IReactorTime) -> None:
+    def __init__(self, method: JsonMethod, calls: Callable[[], ICalls], clock: IReactorTime, defer: Defer) -> None:
         super().__init__()
+        self._defer = defer
         self._clock = clock
         self._method = method
         self._calls = calls
@@ -83,14 +94,17 @@ class JsonCall(Resource):
             query["cursor"] = [cursor]
         return self._method.request_from_query(query)
 
-    def _from_body(self, request: BoundedRequest) -> bytes:
+    def _from_body(self, request: BoundedRequest) -> bytes | Callable[[], bytes]:
         kind = request.header("content-type") or ""
         if kind.partition(";")[0].strip().lower() != JSON_TYPE:
             raise InvalidRequest("the request has another content type; send it as application/json")
         assert request.content is not None, "the request has arrived"
-        return self._method.request_from_json(request.content.read())
+        body = request.content.read()
+        if len(body) > _SHORT_BYTES:
+            return partial(self._method.request_from_json, body)
+        return self._method.request_from_json(body)
 
-    def _answer(self, request: BoundedRequest, read: Callable[[BoundedRequest], bytes]) -> None:
+    def _answer(self, request: BoundedRequest, read: Callable[[BoundedRequest], bytes | Callable[[], bytes]]) -> None:
         try:
             call = call_by(request, self._method.path, read(request), _timeout_seconds(request))
         except InvalidRequest as error:
@@ -106,15 +120,20 @@ class JsonCall(Resource):
         calling = self._calls().call(call)
         request.notifyFinish().addErrback(lambda _: calling.cancel())
 
-        def write(reply: bytes) -> None:
-            write_json(request, self._method.reply_to_json(reply))
+        def to_json(reply: bytes) -> "Deferred[str]":
+            convert = partial(self._method.reply_to_json, reply)
+            return succeed(convert()) if len(reply) <= _SHORT_BYTES else self._defer(convert)
+
+        def write(text: str) -> None:
+            if request.is_open:
+                write_json(request, text)
 
         def fail(failure: Failure) -> None:
             failed = failed_call(failure)
             if request.is_open:
                 write_error(request, failed)
 
-        calling.addCallback(write).addErrback(fail)
+        calling.addCallback(to_json).addCallback(write).addErrback(fail)
 
 
 def _timeout_seconds(request: BoundedRequest) -> float | None:
