@@ -2,6 +2,7 @@
 Tests for the files of Unix sockets: ``twisted_registry.rpc.unix_socket`` and ``twisted_registry.rpc.private_socket``.
 """
 
+import fcntl
 import os
 import socket
 import stat
@@ -153,6 +154,23 @@ class UnixListenerTests(SocketFolderTestCase):
         """
         self.path = self.folder / "missing" / "r.sock"
         self.assertIn("there is no directory", self.refusal())
+
+    def test_locked_folder(self) -> None:
+        """
+        Another user who keeps the directory locked stops neither the start nor the end for long.
+        """
+        pauses: list[float] = []
+        listener = UnixListener(self.path, 0o600, pause=pauses.append)
+        descriptor = os.open(self.folder, os.O_RDONLY)
+        self.addCleanup(os.close, descriptor)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        listener.close()
+        self.assertTrue(self.path.exists())  # the next start replaces it
+        error = self.assertRaises(CannotStart, UnixListener, self.path, 0o600, None, pauses.append)
+        self.assertIn("another program keeps the directory", str(error))
+        self.assertLess(sum(pauses), 10.0)
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        self.listen()
 
     def test_folder_of_others(self) -> None:
         """

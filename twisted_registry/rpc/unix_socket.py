@@ -7,7 +7,8 @@ import grp
 import os
 import socket
 import stat
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -22,6 +23,10 @@ _BACKLOG = 4096
 """Connections that wait to be accepted; the system may have a lower limit."""
 
 
+_LOCK_ATTEMPTS = 40
+_LOCK_PAUSE_SECONDS = 0.05
+
+
 class UnixListener:
     """
     A listening Unix socket with its file.
@@ -31,7 +36,9 @@ class UnixListener:
         path: its file.
     """
 
-    def __init__(self, path: Path, mode: int, group: str | None = None) -> None:
+    def __init__(
+        self, path: Path, mode: int, group: str | None = None, pause: Callable[[float], object] = time.sleep
+    ) -> None:
         """
         Listen.  The file of a socket that its program no longer listens to is replaced.
 
@@ -39,16 +46,18 @@ class UnixListener:
             path: the file.
             mode: its permissions; who may write to it may connect.
             group: its group, by name or number; ``None`` for that of the process.
+            pause: waits for some seconds.
 
         Raises:
             CannotStart: it cannot be made.
         """
         self.path = path
+        self._pause = pause
         gid = None if group is None else _gid(group)
         self.socket = socket.socket(socket.AF_UNIX)
         try:
             self.socket.setblocking(False)
-            with _locked(path.parent):
+            with _locked(path.parent, pause):
                 _remove_unused(path)
                 self._file = self._bind(mode, gid)
                 # Until now nobody could connect, whatever the mode was.
@@ -90,7 +99,7 @@ class UnixListener:
         """
         Remove the file, if it is still that of this socket, and listen no more.
         """
-        with suppress(CannotStart, OSError), _locked(self.path.parent):
+        with suppress(CannotStart, OSError), _locked(self.path.parent, self._pause):
             found = self.path.lstat()
             if (found.st_dev, found.st_ino) == self._file:
                 self.path.unlink()
@@ -108,9 +117,14 @@ def check_folder(path: Path) -> str:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _locked(folder: Path, pause: Callable[[float], object]) -> Iterator[None]:
     """
     Keep other daemons from listening in a directory meanwhile: two that find an unused file would remove each other's.
+
+    Anyone who may read the directory can lock it, so this does not wait for long.
+
+    Raises:
+        CannotStart: the directory cannot be opened, or another program keeps it locked.
     """
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -122,10 +136,25 @@ def _locked(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise CannotStart(f"--socket: the directory {shown(str(folder))} cannot be opened: {error.strerror}") from None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if not _try_lock(descriptor, pause):
+            raise CannotStart(
+                f"--socket: another program keeps the directory {shown(str(folder))} locked; stop it (lslocks names "
+                "it), or choose a directory that is closed to other users"
+            )
         yield
     finally:
         os.close(descriptor)
+
+
+def _try_lock(descriptor: int, pause: Callable[[float], object]) -> bool:
+    for _ in range(_LOCK_ATTEMPTS):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pause(_LOCK_PAUSE_SECONDS)
+        else:
+            return True
+    return False
 
 
 def _remove_unused(path: Path) -> None:
