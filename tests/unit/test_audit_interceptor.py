@@ -17,6 +17,7 @@ from tests.support.calls import METHOD, FakeContext, call_on
 from twisted_registry.domain.access import Action
 from twisted_registry.domain.errors import (
     AuditUnavailable,
+    NotAuthenticated,
     NotPermitted,
     SignInsThrottled,
     StorageFailure,
@@ -114,6 +115,38 @@ class CancelledTests(AuditCase):
         self.cancel(Action.DELETE, handler, lambda: self.assertEqual(self.log.entries, []))
         (entry,) = self.log.entries
         self.assertEqual((entry["result"], entry["answer"], entry["version_number"]), ("OK", "CANCELLED", 3))
+
+    def test_act_that_has_just_ended(self) -> None:
+        """
+        The line of an act that was done has its result, also if the call is cancelled or refused at that moment.
+        """
+
+        async def handler(request: Any, call: CallContext) -> None:
+            call.note(model_id="m")
+            await self.go_on.wait()
+
+        async def refused(request: Any, call: CallContext) -> None:
+            try:
+                await self.audit.begin_act(call.method, handler)(request, call)
+            except asyncio.CancelledError:
+                raise NotAuthenticated("the token was revoked") from None
+
+        async def main(outer: Callable[[Handler], Handler]) -> None:
+            self.go_on = asyncio.Event()
+            method = evolve(METHOD, action=Action.DELETE)
+            call = call_on(FakeContext(), method)
+            task = asyncio.create_task(_run(self.audit.intercept(method, outer(handler))(b"", call)))
+            while call.work is None:
+                await asyncio.sleep(0)
+            call.work.add_done_callback(lambda _: task.cancel())
+            self.go_on.set()
+            await asyncio.wait([task])
+            await self.audit.finish()
+
+        method = evolve(METHOD, action=Action.DELETE)
+        asyncio.run(main(lambda handler: self.audit.begin_act(method, handler)))
+        asyncio.run(main(lambda handler: refused))
+        self.assertEqual(self.results(), [("OK", "CANCELLED"), ("OK", "UNAUTHENTICATED")])
 
     def test_act_that_fails(self) -> None:
         """

@@ -119,7 +119,7 @@ class Audit:
 
     async def _failed(self, call: CallContext, began: float, error: BaseException) -> None:
         result = result_of(error, call)
-        if call.work is not None and not call.work.done():
+        if call.work is not None and not _has_failed(call.work):
             self._record_later(call, began, result, call.work)
         elif _is_refusal(call, result, error):
             if self._refusals.may_write(call.peer):
@@ -130,7 +130,7 @@ class Audit:
             await self._record(self._entry(call, result, began))
 
     def _record_later(self, call: CallContext, began: float, answer: str, work: "asyncio.Future[Any]") -> None:
-        # The client gets no reply, or an error, but what it asked for goes on.
+        # The client gets no reply, or an error, but what it asked for goes on, or was done at the same moment.
         def record(result: str) -> None:
             self._log.append({**self._entry(call, result, began), "answer": answer})
 
@@ -143,7 +143,10 @@ class Audit:
             record("OK" if error is None else result_of(error, call))
 
         self._unfinished[work] = record
-        work.add_done_callback(done)
+        if work.done():
+            done(work)
+        else:
+            work.add_done_callback(done)
 
     async def _record(self, entry: Mapping[str, Any]) -> None:
         try:
@@ -246,6 +249,10 @@ class Audit:
                 return
             if token_id:
                 entry["refused_token_id"] = token_id
+
+
+def _has_failed(work: "asyncio.Future[Any]") -> bool:
+    return work.done() and (work.cancelled() or work.exception() is not None)
 
 
 def _is_refusal(call: CallContext, result: str, error: BaseException) -> bool:
