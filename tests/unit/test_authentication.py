@@ -7,15 +7,17 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from attrs import evolve
+from attrs import define, evolve
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
-from tests.support.access import Grants, NamedTokens, grant
+from tests.support.access import Changing, Grants, NamedTokens, grant
 from tests.support.calls import FakeContext
 from tests.support.logs import LoggedLines
 from twisted_registry.access.callers import Callers
 from twisted_registry.access.tokens.token import Token
-from twisted_registry.domain.access import Action, Caller, Credentials
+from twisted_registry.contracts.access import ISelectiveAuthenticator
+from twisted_registry.domain.access import Action, Caller, Credentials, Identity, UnixUser
 from twisted_registry.domain.errors import NotAuthenticated, NotPermitted, RegistryError, SignInsThrottled
 from twisted_registry.protocol.limits import TOKEN_MAX_BYTES
 from twisted_registry.rpc.call import CallContext
@@ -38,6 +40,15 @@ async def _run_later(function: Any) -> Caller:
 
 async def _caller_of(request: Any, call: CallContext) -> Any:
     return call.caller
+
+
+async def _wait_for_ever(request: Any, call: CallContext) -> Any:
+    await asyncio.Event().wait()
+
+
+async def _run_for_ever(function: Any) -> Caller:
+    await asyncio.Event().wait()
+    raise AssertionError("it does not end")
 
 
 _METHOD = Method("GetModel", _caller_of, Action.READ)
@@ -205,3 +216,87 @@ class AuthenticationTests(SynchronousTestCase):
             ("nonsense", False),
         ):
             self.assertEqual(is_this_machine(peer), expected, peer)
+
+
+@implementer(ISelectiveAuthenticator)
+@define
+class _Slow(Changing):
+    """
+    An authenticator that blocks, for users of a Unix socket.
+
+    Attributes:
+        ends_seconds: when the credentials end.
+    """
+
+    ends_seconds: float | None = None
+
+    def concerns(self, credentials: Credentials) -> bool:
+        """See ``ISelectiveAuthenticator.concerns``."""
+        return credentials.unix_user is not None
+
+    def authenticate(self, credentials: Credentials) -> Identity | None:
+        """See ``IAuthenticator.authenticate``."""
+        return Identity("slow", "sue", ends_seconds=self.ends_seconds) if self.concerns(credentials) else None
+
+
+class SweepTests(SynchronousTestCase):
+    """
+    ``Authentication.sweep`` ends calls whose caller may no longer make them.
+    """
+
+    def setUp(self) -> None:
+        """
+        Make an access control that knows some callers at once, and others slowly.
+        """
+        self.tokens = NamedTokens(names={"ann": None})
+        self.slow = _Slow(ends_seconds=100.0)
+        policy = Grants(by_subject={"token:ann": [grant("reader", "*")], "slow:sue": [grant("reader", "*")]})
+        self.now = 0.0
+        self.callers = Callers([self.tokens, self.slow], policy, lambda: self.now)
+        self.run_check: Any = _run_later
+
+    async def check(self, function: Any) -> Caller:
+        """
+        Run a check in another thread.
+        """
+        caller: Caller = await self.run_check(function)
+        return caller
+
+    async def begin(
+        self, authentication: Authentication, *metadata: tuple[str, str], user: UnixUser | None = None
+    ) -> "asyncio.Task[Any]":
+        """
+        Begin a call, and wait until it has its caller.
+        """
+        wrapped: Any = authentication.intercept(_METHOD, _wait_for_ever)
+        call = CallContext(_METHOD, FakeContext(LOCAL, metadata))
+        call.unix_user = user
+        task = asyncio.create_task(wrapped(None, call))
+        while call.caller is None:
+            await asyncio.sleep(0)
+        return task
+
+    def test_slow_checks(self) -> None:
+        """
+        A check that does not end delays the end of no other call.  Its own call ends some time after its credentials.
+        """
+
+        async def main() -> None:
+            authentication = Authentication(self.callers, self.check, is_encrypted=True, now_seconds=lambda: self.now)
+            slow = await self.begin(authentication, user=UnixUser(1000, ()))
+            quick = await self.begin(authentication, ("authorization", "Bearer ann"))
+            self.run_check = _run_for_ever
+            self.tokens.revoke("ann")
+            async with asyncio.timeout(30):
+                await authentication.sweep()
+                with self.assertRaises(NotAuthenticated):
+                    await quick
+                self.now = 101.0
+                await authentication.sweep()
+                self.assertFalse(slow.done())
+                self.now = 131.0
+                await authentication.sweep()
+                with self.assertRaises(NotAuthenticated):
+                    await slow
+
+        asyncio.run(main())

@@ -5,7 +5,7 @@ The interceptor that finds out who makes a call, and ends calls whose caller may
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from twisted.logger import Logger
@@ -36,6 +36,12 @@ _SWEEP_SECONDS = 1.0
 
 _CHECKS_AT_ONCE = 16
 """The most credentials that are checked at once: so many may pass before the first of a flood is found to be wrong."""
+
+_RECHECKS_AT_ONCE = 4
+"""The most credentials of running calls that are checked at once, if that blocks."""
+
+_OVERDUE_SECONDS = 30.0
+"""How long a call may outlive its credentials while nobody can find out whether they were renewed."""
 
 Run = Callable[[Callable[[], Caller]], Awaitable[Caller]]
 """A function that runs one that may block in another thread."""
@@ -119,6 +125,8 @@ class Authentication:
         self._certificate_of = certificate_of
         self._now_seconds = now_seconds
         self._running: dict[asyncio.Task[Any], CallContext] = {}
+        self._rechecks: dict[asyncio.Task[Any], asyncio.Task[None]] = {}
+        self._may_recheck = asyncio.Semaphore(_RECHECKS_AT_ONCE)
         self._refusals = Refusals() if refusals is None else refusals
         self._checks = asyncio.Semaphore(_CHECKS_AT_ONCE)
 
@@ -191,9 +199,13 @@ class Authentication:
         """
         Check the running calls periodically, until cancelled.
         """
-        while True:
-            await asyncio.sleep(sweep_seconds)
-            await self.sweep()
+        try:
+            while True:
+                await asyncio.sleep(sweep_seconds)
+                await self.sweep()
+        finally:
+            for each in self._rechecks.values():
+                each.cancel()
 
     @property
     def busy_peers(self) -> Collection[str]:
@@ -205,20 +217,55 @@ class Authentication:
     async def sweep(self) -> None:
         """
         End the calls whose caller may no longer make them.
+
+        Credentials whose check blocks are checked beside the others, so that they do not delay those.
         """
         for task, call in list(self._running.items()):
-            if call.refusal is None and self._is_outdated(call):
-                try:
-                    await self._check_again(task, call)
-                except Exception:  # a plugin may fail in any way; the next sweep tries again
-                    _log.failure("cannot check a running call again")
+            if call.refusal is not None or not self._is_outdated(call):
+                continue
+            if task in self._rechecks:
+                self._end_if_overdue(task, call)
+            elif self._blocks(call):
+                recheck = asyncio.ensure_future(self._check_in_turn(task, call))
+                self._rechecks[task] = recheck
+                recheck.add_done_callback(partial(self._rechecked, task))
+            else:
+                await self._check_running(task, call)
+
+    def _blocks(self, call: CallContext) -> bool:
+        assert call.credentials is not None, "a running call has credentials, if only none"
+        try:
+            return self._access.known_caller(call.credentials) is None
+        except Exception:  # the check finds it, too
+            return False
+
+    async def _check_in_turn(self, task: "asyncio.Task[Any]", call: CallContext) -> None:
+        async with self._may_recheck:
+            if task in self._running:
+                await self._check_running(task, call)
+
+    def _rechecked(self, task: "asyncio.Task[Any]", _: object) -> None:
+        del self._rechecks[task]
+
+    async def _check_running(self, task: "asyncio.Task[Any]", call: CallContext) -> None:
+        try:
+            await self._check_again(task, call)
+        except Exception:  # a plugin may fail in any way; the next sweep tries again
+            _log.failure("cannot check a running call again")
+
+    def _end_if_overdue(self, task: "asyncio.Task[Any]", call: CallContext) -> None:
+        if self._has_ended(call, _OVERDUE_SECONDS):
+            call.refusal = NotAuthenticated(
+                "the credentials have ended, and it takes too long to find out whether they were renewed; call again"
+            )
+            task.cancel()
 
     def _is_outdated(self, call: CallContext) -> bool:
         return call.generation != self._access.generation or self._has_ended(call)
 
-    def _has_ended(self, call: CallContext) -> bool:
-        caller = call.caller
-        return caller is not None and caller.ends_seconds is not None and caller.ends_seconds <= self._now_seconds()
+    def _has_ended(self, call: CallContext, for_seconds: float = 0.0) -> bool:
+        ends_seconds = None if call.caller is None else call.caller.ends_seconds
+        return ends_seconds is not None and ends_seconds + for_seconds <= self._now_seconds()
 
     async def _check_again(self, task: "asyncio.Task[Any]", call: CallContext) -> None:
         generation = self._access.generation
