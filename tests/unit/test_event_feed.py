@@ -10,8 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.support.runtimes import DeferredRuntime
 from twisted_registry.application.event_feed import MAX_AT_ONCE, MAX_BYTES, EventFeed, EventFilter, FeedEvent
 from twisted_registry.domain.errors import CursorExpired, InvalidRequest, Unavailable
-from twisted_registry.domain.events import ModelDeleted, ModelSaved
-from twisted_registry.domain.models import ModelInfo
+from twisted_registry.domain.events import ModelDeleted, ModelSaved, VersionCommitted
+from twisted_registry.domain.models import ModelInfo, VersionInfo, VersionKey
 
 
 class Publisher:
@@ -91,6 +91,30 @@ class FeedTests(FeedCase):
             self.happen("b")
             (event,) = self.successResultOf(waiting)
             self.assertEqual((event.event.model_id, event.happened_ns), ("b", 7))
+
+    def test_deliveries(self) -> None:
+        """
+        The time from a commit until a watch was sent its event is reported; an event from before the watch, or of
+        another kind, is not a delivery.
+        """
+        now, seen = [100], list[float]()
+        feed = EventFeed(DeferredRuntime(), lambda: now[0], delivered=seen.append)
+        feed.follow(self.registry)
+        start = feed.cursor(0)
+        committed = VersionCommitted(VersionKey("m", 1, 1), VersionInfo("m", 1, 1, False, "", 1))
+        self.registry.publish(committed)
+        now[0] = 200
+        with feed.watch(EventFilter(), start) as watch:
+            (old,) = self.take(watch)
+            watch.note_sent(old)
+            now[0] = 10**9
+            self.registry.publish(committed)
+            self.registry.publish(ModelDeleted("m", 1))
+            now[0] = 3 * 10**9
+            for event in self.take(watch):
+                watch.note_sent(event)
+            self.assertEqual(len(feed), 1)
+        self.assertEqual((seen, len(feed)), ([2.0], 0))
 
     def test_cursor(self) -> None:
         """

@@ -160,6 +160,7 @@ class EventFeed:
         now_ns: Callable[[], int] = time.time_ns,
         max_events: int = MAX_EVENTS,
         max_bytes: int = MAX_BYTES,
+        delivered: Callable[[float], None] | None = None,
     ) -> None:
         """
 
@@ -167,7 +168,10 @@ class EventFeed:
             now_ns: returns the time in nanoseconds since the Unix epoch.
             max_events: how many events are kept.
             max_bytes: the approximate memory for them; the last one is kept in any case.
+            delivered: called with the seconds from the commit of a version until a watch was sent it; ``None`` if
+                nobody wants to know.
         """
+        self._delivered = delivered
         self._runtime = runtime
         self._now_ns = now_ns
         self._process = uuid4().hex[:12]
@@ -318,6 +322,23 @@ class EventFeed:
         if not watching:
             del self._watching[wanted.model_id]
 
+    def now_ns(self) -> int:
+        """
+        Return the time in nanoseconds since the Unix epoch.
+        """
+        return self._now_ns()
+
+    def note_sent(self, entry: FeedEvent, since_ns: int) -> None:
+        """
+        Record that a watch was sent an event.
+
+        Args:
+            since_ns: when the watch began: it did not wait for what had happened before.
+        """
+        if self._delivered is None or entry.happened_ns <= since_ns or not isinstance(entry.event, VersionCommitted):
+            return
+        self._delivered(max(0, self._now_ns() - entry.happened_ns) / 1e9)
+
     def close(self) -> None:
         """
         End all watches, and refuse new ones, with ``Unavailable``.
@@ -351,11 +372,13 @@ class EventWatch:
     position: int
     _changed: IEvent = field(init=False)
     _sent: int = field(init=False)
+    _since_ns: int = field(init=False, default=0)
 
     def __attrs_post_init__(self) -> None:
         self._sent = self.position
 
     def __enter__(self) -> "EventWatch":
+        self._since_ns = self._feed.now_ns()
         self._changed = self._feed.begin(self._wanted)
         self._changed.set()  # events after the cursor are there already
         return self
@@ -371,6 +394,12 @@ class EventWatch:
         Continues the feed where this watch is.
         """
         return self._feed.cursor(self.position)
+
+    def note_sent(self, entry: FeedEvent) -> None:
+        """
+        Record that the client was sent an event.
+        """
+        self._feed.note_sent(entry, self._since_ns)
 
     async def next(self) -> list[FeedEvent]:
         """

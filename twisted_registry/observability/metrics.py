@@ -96,7 +96,7 @@ SUBSCRIBERS = _gauge("subscribers", "Open streams of a model's newest version")
 EVENT_WATCHES = _gauge("event_watches", "Open streams of events")
 DELIVERY_SECONDS = _histogram(
     "delivery_duration_seconds",
-    "Time from the commit of a version until a subscriber was sent it",
+    "Time from the commit of a version until a subscriber, or a watch of events, was sent it",
     buckets=_LAG_SECONDS,
 )
 

@@ -254,8 +254,9 @@ class RpcServer:
         self._stop = asyncio.Event()
         self._queries = Queries(self._registry, AsyncioRuntime(self._reactor, self._loop))
         observer = self._observer
-        self._subscriptions = Subscriptions(self._queries, None if observer is None else observer.delivered)
-        self._feed = EventFeed(self._queries.runtime)
+        delivered = None if observer is None else observer.delivered
+        self._subscriptions = Subscriptions(self._queries, delivered)
+        self._feed = EventFeed(self._queries.runtime, delivered=delivered)
         kept_limits = KeptLimits(self._limits.kept_uploads_max_memory_bytes, self._limits.unfinished)
         self._kept_uploads = KeptUploads(self._queries.runtime, kept_limits, time.time)
         self._health = Health()

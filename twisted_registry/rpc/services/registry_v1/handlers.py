@@ -173,5 +173,6 @@ class EventCalls:
                 entries = await watch.next()
                 for entry in entries:
                     await self._reply_budget.write(call, codec.event_message(entry))
+                    watch.note_sent(entry)
                 if not entries:
                     await call.write(codec.checkpoint(watch.cursor, time.time_ns()))
