@@ -103,7 +103,8 @@ class FakeCalls:
         stream = FakeStream(receive)
         self.streams.append(stream)
         net: Any = reactor
-        for waiting in self.waiting:
+        begun, self.waiting = self.waiting, []
+        for waiting in begun:
             net.callLater(0, waiting.callback, stream)  # after the answer has its stream
         return stream
 
@@ -145,7 +146,7 @@ class JsonApiCase(TestCase):
         self.clock = Clock()
         net: Any = reactor
         self.deferred: list[Callable[[], str]] = []
-        site = make_site({"api": json_api(lambda: self.calls, self.clock, self.defer)}, net)
+        site = make_site({"api": json_api(lambda: self.calls, self.clock, self.defer, streams_max=1)}, net)
         self.port = net.listenTCP(0, site, interface="127.0.0.1")
         self.addCleanup(self.port.stopListening)
         self.pool = HTTPConnectionPool(net, persistent=False)
@@ -362,6 +363,20 @@ class StreamTests(JsonApiCase):
         (await begun).finished.errback(CallFailed("PERMISSION_DENIED", "no"))
         response, answer = await answering
         self.assertEqual((response.code, answer["code"]), (403, "permission_denied"))
+
+    async def test_too_many(self) -> None:
+        """
+        Streams over the limit are refused, until others end.
+        """
+        for _ in range(2):
+            begun = self.calls.next_stream()
+            answering = Deferred.fromCoroutine(self.ask("GET", "events"))
+            stream = await begun
+            response, answer = await self.ask("GET", "events")
+            self.assertEqual((response.code, answer["code"]), (429, "resource_exhausted"))
+            stream.finished.callback(None)
+            response, _ = await answering
+            self.assertEqual(response.code, 200)
 
     async def test_lines(self) -> None:
         """

@@ -249,11 +249,19 @@ class SiteTests(SynchronousTestCase):
 
     def test_connections(self) -> None:
         """
-        Connections over the limit are closed, until others end.
+        For a connection over the limit, the oldest that waits for a request is closed; that of a request that is being
+        answered is not.
         """
         site = BoundedSite(self.site.wrappedFactory, connections_max=2)
-        _, first = self.connect(site)
-        self.connect(site)
+        asking, asked = self.connect(site)
+        asked.dataReceived(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")  # type: ignore[attr-defined]
+        idle, closed = self.connect(site)
+        new, protocol = self.connect(site)
+        self.assertEqual([each.disconnected for each in (asking, idle, new)], [False, True, False])
+        closed.connectionLost(_LOST)  # type: ignore[attr-defined]
+        first, self.rendered = self.rendered, Deferred()
+        protocol.dataReceived(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")  # type: ignore[attr-defined]
         self.assertIsNone(site.buildProtocol(_ADDRESS))
-        first.connectionLost(_LOST)  # type: ignore[attr-defined]
+        first.callback(("text/plain", b"x"))
         self.connect(site)
+        self.assertTrue(asking.disconnected)

@@ -11,6 +11,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
+from attrs import field, frozen
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
@@ -24,6 +25,7 @@ from twisted_registry.web.errors import JSON_TYPE, failed_call, write_error, wri
 from twisted_registry.web.pages import Page
 from twisted_registry.web.reply_streams import JsonLines, ServerSentEvents
 from twisted_registry.web.requests import NOT_DONE_YET, BoundedRequest
+from twisted_registry.web.site import STREAMS_MAX
 
 _TIMEOUT_KEY = "connect-timeout-ms"
 _TIMEOUT_MAX_DIGITS = 10
@@ -39,7 +41,27 @@ _WITHOUT_JSON = ("ReadVersion",)
 Defer = Callable[[Callable[[], str]], "Deferred[str]"]
 
 
-def json_api(calls: Callable[[], ICalls], clock: IReactorTime, defer: Defer) -> Page:
+@frozen
+class _Edge:
+    """
+    The part that all calls share.
+
+    Attributes:
+        calls: returns the way to make calls, once the server runs.
+        clock: the clock of heartbeats.
+        defer: runs a function in another thread.
+        streams_max: the most replies that stream at once.
+        streaming: the requests whose replies do.
+    """
+
+    calls: Callable[[], ICalls]
+    clock: IReactorTime
+    defer: Defer
+    streams_max: int
+    streaming: set[BoundedRequest] = field(factory=set)
+
+
+def json_api(calls: Callable[[], ICalls], clock: IReactorTime, defer: Defer, streams_max: int = STREAMS_MAX) -> Page:
     """
     Return the page below which the calls are.
 
@@ -47,12 +69,14 @@ def json_api(calls: Callable[[], ICalls], clock: IReactorTime, defer: Defer) -> 
         calls: returns the way to make calls, once the server runs.
         clock: the clock of heartbeats.
         defer: runs a function in another thread.
+        streams_max: the most replies that stream at once.
     """
+    edge = _Edge(calls, clock, defer, streams_max)
     version = Page()
     for method in METHODS.values():
         if method.name not in _WITHOUT_JSON:
-            version.putChild(method.name.encode(), JsonCall(method, calls, clock, defer))
-    version.putChild(b"events", JsonCall(METHODS["WatchEvents"], calls, clock, defer))
+            version.putChild(method.name.encode(), JsonCall(method, edge))
+    version.putChild(b"events", JsonCall(METHODS["WatchEvents"], edge))
     api = Page()
     api.putChild(b"v1", version)
     return api
@@ -65,12 +89,10 @@ class JsonCall(Resource):
 
     isLeaf = True
 
-    def __init__(self, method: JsonMethod, calls: Callable[[], ICalls], clock: IReactorTime, defer: Defer) -> None:
+    def __init__(self, method: JsonMethod, edge: _Edge) -> None:
         super().__init__()
-        self._defer = defer
-        self._clock = clock
         self._method = method
-        self._calls = calls
+        self._edge = edge
 
     def render(self, request: Any) -> Any:
         """
@@ -111,18 +133,28 @@ class JsonCall(Resource):
             write_error(request, CallFailed("INVALID_ARGUMENT", str(error)))
             return
         if self._method.streams_replies:
-            stream = ServerSentEvents if self._method.name == "WatchEvents" else JsonLines
-            stream(request, self._method.reply_to_json, self._clock).start(self._calls(), call)
+            self._stream(request, call)
         else:
             self._call(request, call)
 
+    def _stream(self, request: BoundedRequest, call: LocalCall) -> None:
+        streaming = self._edge.streaming
+        if len(streaming) >= self._edge.streams_max:
+            text = f"{len(streaming)} replies stream by HTTP already; end some, or make the call by gRPC"
+            write_error(request, CallFailed("RESOURCE_EXHAUSTED", text))
+            return
+        streaming.add(request)
+        request.notifyFinish().addBoth(lambda _: streaming.discard(request))
+        kind = ServerSentEvents if self._method.name == "WatchEvents" else JsonLines
+        kind(request, self._method.reply_to_json, self._edge.clock).start(self._edge.calls(), call)
+
     def _call(self, request: BoundedRequest, call: LocalCall) -> None:
-        calling = self._calls().call(call)
+        calling = self._edge.calls().call(call)
         request.notifyFinish().addErrback(lambda _: calling.cancel())
 
         def to_json(reply: bytes) -> "Deferred[str]":
             convert = partial(self._method.reply_to_json, reply)
-            return succeed(convert()) if len(reply) <= _SHORT_BYTES else self._defer(convert)
+            return succeed(convert()) if len(reply) <= _SHORT_BYTES else self._edge.defer(convert)
 
         def write(text: str) -> None:
             if request.is_open:

@@ -39,6 +39,15 @@ class BoundedRequest(Request):
     _is_refused = False
     _content_types: Sequence[bytes] = ()
 
+    def __init__(self, channel: Any, *args: Any, **kwargs: Any) -> None:
+        """
+
+        Args:
+            channel: where it arrived.
+        """
+        super().__init__(channel, *args, **kwargs)
+        self.connection = channel.transport  # a Connection; the channel forgets it when it is lost
+
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:  # noqa: N802
         """
         Take the whole request.
@@ -71,7 +80,13 @@ class BoundedRequest(Request):
         if self._content_types:
             self.requestHeaders.setRawHeaders(b"content-type", self._content_types)
         if not self._is_refused:
+            self._set_answering(True)
+            self.notifyFinish().addBoth(lambda _: self._set_answering(False))
             super().process()
+
+    def _set_answering(self, is_answering: bool) -> None:
+        connection: Any = self.connection
+        connection.is_answering = is_answering
 
     def render(self, resrc: Any) -> None:
         """

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from twisted.internet.interfaces import IAddress, IReactorTime
-from twisted.protocols.policies import WrappingFactory
+from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
@@ -17,15 +17,31 @@ from twisted_registry.web.requests import BoundedRequest
 _IDLE_SECONDS = 30
 """How long a connection may be silent."""
 
-_CONNECTIONS_MAX = 256
+_CONNECTIONS_MAX = 512
+
+STREAMS_MAX = _CONNECTIONS_MAX * 3 // 4
+"""The most replies that stream, so that connections are left for probes and calls."""
+
+
+class Connection(ProtocolWrapper):
+    """
+    A connection.
+
+    Attributes:
+        is_answering: whether a request that has arrived is not answered yet.
+    """
+
+    is_answering = False
 
 
 class BoundedSite(WrappingFactory):
     """
-    A site that closes new connections if there are too many.
+    A site with a limit on connections.  For a new one beyond it, the oldest that waits for a request is closed: a
+    client that opens connections without asking cannot keep out probes.
     """
 
     noisy = False
+    protocol = Connection
 
     def __init__(self, site: Site, connections_max: int = _CONNECTIONS_MAX) -> None:
         super().__init__(site)
@@ -33,11 +49,21 @@ class BoundedSite(WrappingFactory):
 
     def buildProtocol(self, addr: IAddress | None) -> Any:  # noqa: N802
         """
-        Return the protocol of a new connection; ``None`` if there are too many.
+        Return the protocol of a new connection; ``None`` if there are too many that are being answered.
         """
         if len(self.protocols) >= self._connections_max:
-            return None
+            idle = next((each for each in self.protocols if not each.is_answering), None)
+            if idle is None:
+                return None
+            del self.protocols[idle]
+            idle.abortConnection()
         return super().buildProtocol(addr)
+
+    def unregisterProtocol(self, p: Any) -> None:  # noqa: N802
+        """
+        Forget a connection that is closed.
+        """
+        self.protocols.pop(p, None)
 
 
 class RegistrySite(Site):
