@@ -2,6 +2,7 @@
 The server to call, and the way to it: TCP, TLS over it, or a Unix socket.
 """
 
+import select
 import socket
 import ssl
 from collections.abc import Iterable, Sequence
@@ -9,6 +10,7 @@ from typing import Protocol
 
 from attrs import frozen
 
+_SETTINGS_SECONDS = 10.0
 _SENT_BYTES = 64 * 1024
 """At most so much is encrypted at once."""
 
@@ -138,6 +140,8 @@ class Target:
             connected.setblocking(False)
             return _Plain(connected)
         encrypted = self.tls.wrap_socket(connected, server_hostname="localhost")
+        # gRPC gives up a handshake if much data comes right behind its last part, so wait for the server's settings.
+        select.select([encrypted], [], [], _SETTINGS_SECONDS)
         encrypted.setblocking(False)
         return _Encrypted(encrypted)
 
