@@ -149,6 +149,20 @@ class DamageTests(VerifyCase):
                 self.assertEqual(len(found), 1, garbage)
                 self.assertIn(text, found[0][1])
 
+    def test_forged_fields(self) -> None:
+        """
+        A line can put nothing on the reader's terminal, and no number is too long to be reported.
+        """
+        end = ChainEnd()
+        first, end = end.add({"event": "start"}, 0)
+        second, end = end.add({"event": "missing", "count": "\x1b[2J"}, 0)
+        for forged in (b"9" * 4300, b"1" + b"0" * 4299, b"0", b"-1"):
+            third = b'{"event":"call","prev":"%s","seq":%s}' % (end.sha256.encode(), forged)
+            fourth, _ = end.add({"event": "call"}, 0)
+            found = self.findings(self.write("audit.log", [first, second, third, fourth]))
+            self.assertEqual([line for _, line, is_damage, _ in found if is_damage], [4])
+            self.assertEqual([reason for *_, reason in found if not reason.isprintable() or len(reason) > 200], [])
+
     def test_flipped_bits(self) -> None:
         """
         Each flipped bit of all lines but the last is found.

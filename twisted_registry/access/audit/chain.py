@@ -17,6 +17,9 @@ from attrs import frozen
 FIRST_PREV = "0" * 64
 """The hash in the first line of all."""
 
+_SEQUENCE_MAX = 2**63
+"""More lines than any log has.  Python refuses to print a number of thousands of digits."""
+
 _NS = 10**9
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=str).encode
 
@@ -79,9 +82,10 @@ def parse_line(line: bytes) -> Mapping[str, Any] | None:
         fields = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(fields, dict) or type(fields.get("seq")) is not int or not isinstance(fields.get("prev"), str):
+    if not isinstance(fields, dict) or not isinstance(fields.get("prev"), str):
         return None
-    return fields
+    sequence = fields.get("seq")
+    return fields if type(sequence) is int and 0 < sequence <= _SEQUENCE_MAX else None
 
 
 @frozen

@@ -133,8 +133,9 @@ class AuditVerification:
         yield from self._torn_before(fields, torn)
         yield from self._link(fields, is_first)
         event = str(fields.get("event"))
-        if event == "missing" and fields.get("count"):
-            yield False, f"up to {fields['count']} entries are missing here, because the file could not be written"
+        count = fields.get("count")
+        if event == "missing" and isinstance(count, int) and count:
+            yield False, f"up to {count} entries are missing here, because the file could not be written"
         if event == "start" and self._last_event not in ("", "stop"):
             yield False, "the daemon did not stop cleanly before: what it did last may be missing"
         self._last_event = event
