@@ -16,7 +16,7 @@ from tests.support.calls import FakeContext
 from tests.support.logs import LoggedLines
 from twisted_registry.access.callers import Callers
 from twisted_registry.access.tokens.token import Token
-from twisted_registry.contracts.access import ISelectiveAuthenticator
+from twisted_registry.contracts.access import IAuthenticator, ISelectiveAuthenticator
 from twisted_registry.domain.access import Action, Caller, Credentials, Identity, UnixUser
 from twisted_registry.domain.errors import NotAuthenticated, NotPermitted, RegistryError, SignInsThrottled
 from twisted_registry.protocol.limits import TOKEN_MAX_BYTES
@@ -143,10 +143,11 @@ class AuthenticationTests(SynchronousTestCase):
 
     def test_throttled(self) -> None:
         """
-        After too many wrong tokens of its address, a token that was not accepted before is not even checked; one that
-        was is served.
+        After too many wrong tokens of its address, a token that was not accepted before is not even checked, if that
+        may block; one that was is served.
         """
-        authentication = Authentication(self.callers, _run_nothing, is_encrypted=True)
+        policy = Grants(by_subject={"token:ann": [grant("reader", "*")]})
+        authentication = Authentication(Callers([self.tokens, _Blocking()], policy), _run_later, is_encrypted=True)
         self.caller(("authorization", "Bearer ann"), peer=REMOTE, authentication=authentication)
         for _ in range(10):
             self.refusal(("authorization", "Bearer eve"), peer=REMOTE, authentication=authentication)
@@ -163,6 +164,26 @@ class AuthenticationTests(SynchronousTestCase):
             )
         self.assertRaises(NotPermitted, self.caller, bob, peer="ipv4:10.0.0.1:5001", authentication=authentication)
 
+    def test_own_tokens_are_not_throttled(self) -> None:
+        """
+        A valid token that can be checked without blocking is accepted, however many wrong ones come from its address
+        and on its connection: they may be those of others behind a proxy.
+        """
+        authentication = Authentication(self.callers, _run_nothing, is_encrypted=True)
+        for peer in (LOCAL, REMOTE):
+            for _ in range(200):
+                self.assertRaises(
+                    RegistryError,
+                    self.caller,
+                    ("authorization", "Bearer eve"),
+                    peer=peer,
+                    authentication=authentication,
+                )
+            eve = ("authorization", "Bearer eve")
+            self.assertRaises(SignInsThrottled, self.caller, eve, peer=peer, authentication=authentication)
+        self.assertFalse(self.callers.was_valid(Credentials("ann")))
+        self.assertIsNotNone(self.caller(("authorization", "Bearer ann"), peer=REMOTE, authentication=authentication))
+
     def test_a_flood_is_checked_in_parts(self) -> None:
         """
         If checks block, those of a flood stop when the first were found to be wrong, and are not all queued before.
@@ -173,7 +194,7 @@ class AuthenticationTests(SynchronousTestCase):
             checked.append(credentials)
             raise NotAuthenticated("no")
 
-        callers = Callers([NamedTokens()], policy)
+        callers = Callers([NamedTokens(), _Blocking()], policy)
         callers.find_caller = check  # type: ignore[method-assign]
 
         async def flood() -> Sequence[Any]:
@@ -216,6 +237,17 @@ class AuthenticationTests(SynchronousTestCase):
             ("nonsense", False),
         ):
             self.assertEqual(is_this_machine(peer), expected, peer)
+
+
+@implementer(IAuthenticator)
+class _Blocking(Changing):
+    """
+    An authenticator of a plugin that knows nobody, and may block to find that out.
+    """
+
+    def authenticate(self, credentials: Credentials) -> Identity | None:
+        """See ``IAuthenticator.authenticate``."""
+        return None
 
 
 @implementer(ISelectiveAuthenticator)

@@ -2,8 +2,9 @@
 The limits on calls whose credentials are wrong or missing, for each client's address.
 
 After ten wrong credentials, which come back at ten a minute, those that were not accepted before are refused without a
-check; only the first ones on a new connection are still checked, so that others behind the same address can begin to
-call.  After a hundred failures in a minute, connections that bring further ones are closed.
+check, if that may block; only the first ones on a new connection are still checked, so that others behind the same
+address can begin to call.  The registry's own tokens are always checked, because that costs next to nothing.  After a
+hundred failures in a minute, connections that bring further ones are closed.
 
 A proxy on this machine stands for many clients.  So this machine's connections are not closed, and more of its
 credentials are checked.
