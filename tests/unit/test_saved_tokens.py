@@ -55,6 +55,17 @@ class SavedTokensTests(ConfigurationTestCase):
         others = ("one:9001", "dns://10.0.0.1/one:9000", "unix:/run/one", "unix:/run/One", "ipv4:10.0.0.1:9000")
         self.assertEqual(len({address_key(text) for text in ("one:9000", *others)}), 6)
 
+    def test_relative_sockets(self) -> None:
+        """
+        The token of a socket with a relative path is not that of one with the same path below another directory.
+        """
+        here = os.getcwd()
+        self.addCleanup(os.chdir, here)
+        key = address_key("unix:run/one")
+        self.assertEqual({address_key(f"unix:{here}/run/one"), address_key(f"unix://{here}/./run/one")}, {key})
+        os.chdir("/")
+        self.assertNotEqual(address_key("unix:run/one"), key)
+
     def test_only_for_the_user(self) -> None:
         """
         The file and its directory are closed to others, whatever the umask; a file that is open to others is refused.

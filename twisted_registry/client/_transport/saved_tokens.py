@@ -26,17 +26,21 @@ _MOST_BYTES = 2**20
 _TOKEN = "token"
 _IN_KEYRING = "in_keyring"
 
+_SOCKET_SCHEME = "unix:"
 _CASELESS_SCHEMES = ("dns:///", "ipv4:", "ipv6:")
 
 
 def address_key(address: str) -> str:
     """
-    Return the text by which the token of an address is kept: the same for all spellings of one address.
+    Return the text by which the token of an address is kept: the same for all spellings of one address.  A relative
+    path of a socket is made absolute: in another directory, it leads to another program.
 
     Raises:
         ValueError: it is not an address.
     """
     target = Address.parse(address).target
+    if target.startswith(_SOCKET_SCHEME):
+        return _SOCKET_SCHEME + os.path.abspath(target.removeprefix(_SOCKET_SCHEME).removeprefix("//"))
     return target.lower().removeprefix("dns:///") if target.startswith(_CASELESS_SCHEMES) else target
 
 
