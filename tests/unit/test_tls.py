@@ -44,3 +44,11 @@ class ServerTlsTests(SynchronousTestCase):
         self.assertEqual({ssl.get_server_certificate(("127.0.0.1", port)) for port in ports}, {self.chain})
         chain = self.use_new()
         self.assertEqual({ssl.get_server_certificate(("127.0.0.1", port)) for port in ports}, {chain})
+
+    def test_no_repr_has_the_key(self) -> None:
+        """
+        The private key is not in the text of any attribute, where a debugger or a log could show it.
+        """
+        leaf = trustme.CA().issue_cert("localhost")
+        self.tls.use(leaf.cert_chain_pems[0].bytes(), leaf.private_key_pem.bytes(), None)
+        self.assertNotIn("PRIVATE KEY", repr(vars(self.tls)))

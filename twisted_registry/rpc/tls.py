@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import grpc
-from attrs import frozen
+from attrs import field, frozen
 
 from twisted_registry.rpc.call import CallContext
 
@@ -27,7 +27,7 @@ class _Certificates:
     """
 
     generation: int
-    key: bytes
+    key: bytes = field(repr=False)
     chain: bytes
     client_ca: bytes | None
 
