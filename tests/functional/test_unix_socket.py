@@ -259,6 +259,7 @@ class SocketFileTests(UnixSocketTestCase):
             (("--socket", "s" * 108), "at most 107 bytes"),
             (("--socket", missing), "there is no directory"),
             (("--socket", path, "--socket-group", "no-such-group"), "there is no group"),
+            (("--socket", path, "--socket-only", "--http-port", "0"), "--http-port would let every user"),
         ):
             self.assert_cannot_start("--port", "0", *flags, said=said)
         self.assertEqual(list(self.folder.iterdir()), [])

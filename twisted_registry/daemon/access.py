@@ -274,9 +274,16 @@ def _check_web(settings: Settings) -> None:
     web, network = settings.web, settings.network
     if web.port is None:
         return
+    access = settings.access
+    if settings.unix.is_alone and not (access.insecure or access.is_enabled):
+        raise CannotStart(
+            "--http-port would let every user of this machine do what --socket-only leaves to those who may open the "
+            "socket; pass --tokens-file or --policy-file, or leave out --http-port; if that is what you want, pass "
+            "--insecure"
+        )
     if web.port == network.port != 0:
         raise CannotStart("--http-port and --port are the same; choose another one")
-    if not (settings.access.insecure or is_loopback(web.interface)):
+    if not (access.insecure or is_loopback(web.interface)):
         raise CannotStart(
             f"--http-interface {web.interface} would let other machines connect, but HTTP is not encrypted and does "
             "not know its callers; if that is what you want, pass --insecure"
