@@ -163,6 +163,11 @@ class Meter:
             rate.take(size_bytes)
         return max((rate.debt_seconds() for rate in self._bytes), default=0.0)
 
+    def return_bytes(self, size_bytes: int) -> None:
+        """See ``IMeter.return_bytes``."""
+        for rate in self._bytes:
+            rate.take(-size_bytes)
+
 
 @frozen(eq=False)
 class _Limits:

@@ -49,6 +49,14 @@ class IMeter(Interface):
             How many seconds the sender should wait before it sends more; 0 if it need not.
         """
 
+    def return_bytes(size_bytes: int) -> None:
+        """
+        Take back data that was counted and did not come.
+
+        Args:
+            size_bytes: how many bytes.
+        """
+
 
 class IRateQuotas(Interface):
     """

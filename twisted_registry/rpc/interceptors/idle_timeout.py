@@ -147,6 +147,9 @@ class RequestStream:
     """
     The messages of one call, in order.  The idle timeout covers only the time spent waiting for the client, not the
     time in which the server handles a message.
+
+    Attributes:
+        received_bytes: the length of the messages that were read.
     """
 
     def __init__(self, call: CallContext, timeout: IdleTimeout) -> None:
@@ -156,7 +159,8 @@ class RequestStream:
         self._read_header = call.method.read_header
         self._header: Any = None
         self._waited_seconds = 0.0
-        self._bytes = 0
+        self.received_bytes = 0
+        self._progress_bytes = _PROGRESS_BYTES
         self._has_begun = False
         timeout.on_wait(call)
 
@@ -188,9 +192,9 @@ class RequestStream:
             self._has_begun = True
             timeout.on_request(self._call)
         self._waited_seconds += timeout.now_seconds() - began
-        self._bytes += len(message)
-        if self._bytes >= _PROGRESS_BYTES:
-            self._waited_seconds, self._bytes = 0.0, 0
+        self.received_bytes += len(message)
+        if self.received_bytes >= self._progress_bytes:
+            self._waited_seconds, self._progress_bytes = 0.0, self.received_bytes + _PROGRESS_BYTES
         return message if self._type is None else parse(self._type, message)
 
     async def header(self) -> Any:

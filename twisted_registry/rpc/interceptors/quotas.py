@@ -27,6 +27,9 @@ How long refusals are held back, those of uploads longer, and how many at once. 
 three megabytes before it is refused.
 """
 
+_DECLARED_MAX_BYTES = 2**50
+"""No version has more data, but a header can declare so much that it could not be taken back exactly."""
+
 
 class Refusals:
     """
@@ -134,7 +137,12 @@ class QuotaChecks:
             meter = None if header is None else self._meter(header, call)
             if meter is None:
                 return await handler(messages, call)
-            return await self._serve(meter, header, handler, messages, call)
+            try:
+                return await self._serve(meter, header, handler, messages, call)
+            finally:
+                if call.meter is not None:
+                    # A header may declare any size, and a refused upload sends nothing of it.
+                    call.meter.return_bytes(max(0, _declared_bytes(call, header) - messages.received_bytes))
 
         return handle_message if method.upload_bytes is None else handle_stream
 
@@ -156,11 +164,16 @@ class QuotaChecks:
             raise
 
     async def _take(self, meter: IMeter, header: Any, call: CallContext) -> None:
-        size_of = call.method.upload_bytes
-        upload_bytes = size_of(header) if size_of is not None and meter.counts_bytes else None
+        is_upload = call.method.upload_bytes is not None
+        upload_bytes = _declared_bytes(call, header) if is_upload and meter.counts_bytes else None
         try:
             meter.take_call(upload_bytes)
         except QuotaExceeded as error:
             take = partial(meter.take_call, upload_bytes)
-            if not await self._refusals.retry(call, take, error, is_upload=size_of is not None):
+            if not await self._refusals.retry(call, take, error, is_upload=is_upload):
                 raise
+
+
+def _declared_bytes(call: CallContext, header: Any) -> int:
+    size_of = call.method.upload_bytes
+    return 0 if size_of is None else min(size_of(header), _DECLARED_MAX_BYTES)
