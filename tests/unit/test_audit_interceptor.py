@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.audit import FakeLog
 from tests.support.calls import METHOD, FakeContext, call_on
-from twisted_registry.domain.access import Action
+from twisted_registry.domain.access import ANONYMOUS, Action, Identity
 from twisted_registry.domain.errors import (
     AuditUnavailable,
     NotAuthenticated,
@@ -353,6 +353,22 @@ class RefusalLinesTests(SynchronousTestCase):
         All hosts together get some lines a second.
         """
         self.assertEqual(sum(self.written(10, f"ipv4:{host}") for host in range(100)), 50)
+
+    def test_strangers_and_callers(self) -> None:
+        """
+        A flood of strangers, also from the same address, takes no line of a caller who is known.
+        """
+        ann, bob, nobody = Identity("token", "ann"), Identity("token", "bob"), ANONYMOUS
+        for host in range(100):
+            self.written(10, f"ipv4:{host}")
+        self.assertEqual([self.lines.may_write("ipv4:1:1", each) for each in (ann, nobody, None)], [True, False, False])
+        for _ in range(20):
+            self.lines.may_write("ipv4:2:1", ann)
+        self.assertTrue(self.lines.may_write("ipv4:1:1", bob))
+        self.lines.flush()
+        strangers, callers = self.log.entries
+        self.assertEqual((strangers["count"], "ipv4:1" in strangers["peers"]), (952, True))
+        self.assertEqual(callers, {"event": "refusals", "count": 11, "identities": {"token:ann": 11}})
 
     def test_counted(self) -> None:
         """

@@ -122,7 +122,7 @@ class Audit:
         if call.work is not None and not _has_failed(call.work):
             self._record_later(call, began, result, call.work)
         elif _is_refusal(call, result, error):
-            if self._refusals.may_write(call.peer):
+            if self._may_write(call):
                 self._log.append(self._entry(call, result, began, error))
         elif result == "CANCELLED":
             self._log.append(self._entry(call, result, began))
@@ -161,8 +161,11 @@ class Audit:
         method = call.method
         if method.is_change or method.action is Action.NONE or not isinstance(error, _REFUSED):
             return
-        if self._refusals.may_write(call.peer):
+        if self._may_write(call):
             self._log.append(self._entry(call, result_of(error, call), error=error))
+
+    def _may_write(self, call: CallContext) -> bool:
+        return self._refusals.may_write(call.peer, None if call.caller is None else call.caller.identity)
 
     async def finish(self, timeout_seconds: float = _FINISH_SECONDS) -> None:
         """
