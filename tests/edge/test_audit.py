@@ -306,7 +306,7 @@ class RefusalTests(AuditCase):
         """
         Permit a reader and an owner to call.
         """
-        self.tokens = NamedTokens(names={"reader": None, "owner": None})
+        self.tokens = NamedTokens(names={"reader": None, "owner": None, "former": None})
         grants = {"token:reader": [grant("reader", "a/*")], "token:owner": [grant("admin", "*")]}
         self.access = Callers([self.tokens], Grants(by_subject=grants))
         super().setUp()
@@ -342,6 +342,14 @@ class RefusalTests(AuditCase):
             self.assertEqual((line["result"], line["model_id"]), ("PERMISSION_DENIED", "a/m"))
             self.path.unlink()
             self.start()
+
+    def test_without_any_permission(self) -> None:
+        """
+        A caller who is known is named, even if nothing at all is permitted to it.
+        """
+        line = self.refused(f"{_V1}/GetModel", v1.GetModelRequest(model_id="b/m"), authorization="Bearer former")
+        self.assertEqual(line["result"], "PERMISSION_DENIED")
+        self.assertEqual(line["identity"], {"kind": "token", "name": "former", "token_id": "id-of-former"})
 
     def test_unknown_token(self) -> None:
         """

@@ -147,6 +147,8 @@ class Authentication:
                 caller = access.kept_caller(credentials)
                 call.caller = await self._sign_in(call) if caller is None else _with_permissions(caller)
             except (NotAuthenticated, NotPermitted, SignInsThrottled) as error:
+                if isinstance(error, NotPermitted) and call.credentials is not None:
+                    call.caller = access.kept_caller(call.credentials)  # for the audit log
                 self._refusals.refused(call.peer, call.credentials, error)
                 raise
             task = asyncio.current_task()
