@@ -6,6 +6,7 @@ from typing import cast
 
 import grpc
 from attrs import AttrsInstance, asdict
+from google.protobuf import json_format
 from google.rpc.error_details_pb2 import ErrorInfo, QuotaFailure, RetryInfo
 from google.rpc.status_pb2 import Status
 from twisted.trial.unittest import SynchronousTestCase
@@ -73,6 +74,17 @@ class ErrorMapTests(SynchronousTestCase):
             self.assertEqual([each.Unpack(retry) for each in third], [True] if retry_after_seconds else [])
             self.assertEqual(retry.retry_delay.ToNanoseconds(), retry_after_seconds * 10**9)
         self.assertIn("ask the server's operator", str(error))
+
+    def test_endless_wait(self) -> None:
+        """
+        A wait that no client could see the end of is shortened to a time that JSON can express.
+        """
+        error = errors.QuotaExceeded("q", "bytes_per_second = 1", "it is used up", 1e300)
+        ((_, value),) = metadata_of(error)
+        assert isinstance(value, bytes)
+        retry = RetryInfo()
+        Status.FromString(value).details[2].Unpack(retry)
+        self.assertRegex(json_format.MessageToDict(retry)["retryDelay"], "^[0-9]{8}s$")
 
     def test_subclass_of_a_provider(self) -> None:
         """

@@ -139,9 +139,13 @@ def _quota_failure(error: errors.QuotaExceeded) -> QuotaFailure:
     return QuotaFailure(violations=[QuotaFailure.Violation(subject=error.quota, description=description)])
 
 
+_RETRY_MAX_SECONDS = 366 * 24 * 3600.0
+"""A longer wait says nothing more, and JSON can express only 10,000 years."""
+
+
 def _retry_info(seconds: float) -> RetryInfo:
     retry = RetryInfo()
-    retry.retry_delay.FromNanoseconds(int(seconds * 10**9))
+    retry.retry_delay.FromNanoseconds(int(min(seconds, _RETRY_MAX_SECONDS) * 10**9))
     return retry
 
 
