@@ -8,9 +8,11 @@ from typing import Any
 
 from attrs import define, field
 from twisted.internet import reactor
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, HTTPConnectionPool, readBody
 from twisted.web.http_headers import Headers
@@ -363,6 +365,27 @@ class StreamTests(JsonApiCase):
         (await begun).finished.errback(CallFailed("PERMISSION_DENIED", "no"))
         response, answer = await answering
         self.assertEqual((response.code, answer["code"]), (403, "permission_denied"))
+
+    def test_client_that_reads_nothing(self) -> None:
+        """
+        A connection is closed on which nothing was read for two minutes.
+        """
+        site = make_site({"api": json_api(lambda: self.calls, self.clock, self.defer)}, self.clock)
+        protocol, transport = site.buildProtocol(IPv4Address("TCP", "127.0.0.1", 1)), StringTransport()
+        protocol.makeConnection(transport)
+        protocol.dataReceived(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        self.calls.streams[0].receive(v1.Event(cursor="c-7").SerializeToString())
+        channel: Any = transport.producer
+        for _ in range(2):
+            channel.pauseProducing()
+            self.clock.pump([15] * 7)
+            self.assertFalse(transport.disconnected)
+            channel.resumeProducing()
+        self.clock.pump([15] * 20)
+        self.assertFalse(transport.disconnected)
+        channel.pauseProducing()
+        self.clock.pump([15] * 8)
+        self.assertTrue(transport.disconnected)
 
     async def test_too_many(self) -> None:
         """

@@ -2,6 +2,8 @@
 Tests of the web edge.
 """
 
+import tempfile
+
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
@@ -216,6 +218,15 @@ class SiteTests(SynchronousTestCase):
             headers = f"Content-Type: {kind}\r\nContent-Length: 7\r\n"
             _, _, body = self.parsed(self.ask("/form", "POST", headers, b"a=1&b=2"))
             self.assertEqual(body, f"{kind} {{}}")
+
+    def test_no_temporary_files(self) -> None:
+        """
+        A long body arrives even if there is no place for temporary files.
+        """
+        self.patch(tempfile, "tempdir", self.mktemp())
+        body = b"x" * MAX_BODY_BYTES
+        transport = self.ask("/form", "POST", f"Content-Length: {len(body)}\r\n", body)
+        self.assertEqual(self.parsed(transport)[0], 200)
 
     def test_no_lines(self) -> None:
         """

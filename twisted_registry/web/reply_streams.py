@@ -19,10 +19,17 @@ _HEARTBEAT_SECONDS = 15.0
 """Proxies close connections on which nothing comes for a minute or so."""
 
 
+_HEARTBEATS_UNREAD_MAX = 8
+"""After two minutes in which it has read nothing, a client is taken for dead."""
+
+
 @implementer(IPushProducer)
 class JsonLines:
     """
     Replies in JSON, a line each.
+
+    Attributes:
+        is_paused: whether the client has not yet read what it was sent.
     """
 
     content_type = b"application/x-ndjson"
@@ -38,6 +45,7 @@ class JsonLines:
         self._to_json = to_json
         self._clock = clock
         self._has_begun = False
+        self.is_paused = False
 
     def start(self, calls: ICalls, call: LocalCall) -> None:
         """
@@ -52,10 +60,12 @@ class JsonLines:
 
     def pauseProducing(self) -> None:
         """See ``IPushProducer``."""
+        self.is_paused = True
         self._stream.pause()
 
     def resumeProducing(self) -> None:
         """See ``IPushProducer``."""
+        self.is_paused = False
         self._stream.resume()
 
     def stopProducing(self) -> None:
@@ -126,14 +136,27 @@ class ServerSentEvents(JsonLines):
     """
 
     content_type = b"text/event-stream"
+    _unread = 0
+
+    def resumeProducing(self) -> None:
+        """See ``IPushProducer``."""
+        self._unread = 0
+        super().resumeProducing()
 
     def begun(self) -> None:
         """
         Begin the heartbeats.
         """
-        self._heartbeat = LoopingCall(self._request.write, b":\n\n")
+        self._heartbeat = LoopingCall(self._beat)
         self._heartbeat.clock = self._clock
         self._heartbeat.start(_HEARTBEAT_SECONDS, now=False)
+
+    def _beat(self) -> None:
+        self._unread += self.is_paused
+        if self._unread < _HEARTBEATS_UNREAD_MAX:
+            self._request.write(b":\n\n")
+        else:
+            self._request.connection.abortConnection()
 
     def ended(self) -> None:
         """

@@ -4,6 +4,7 @@ Requests: their limits, and the headers of each reply.
 
 from collections.abc import Sequence
 from http import HTTPStatus
+from io import BytesIO
 from typing import Any
 from uuid import uuid4
 
@@ -47,6 +48,15 @@ class BoundedRequest(Request):
         """
         super().__init__(channel, *args, **kwargs)
         self.connection = channel.transport  # a Connection; the channel forgets it when it is lost
+
+    def gotLength(self, length: int | None) -> None:  # noqa: N802
+        """
+        Make the place for the body.
+        """
+        try:
+            super().gotLength(length)
+        except OSError:  # there is no place for temporary files, such as in a container that is read-only
+            self.content = BytesIO()
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:  # noqa: N802
         """
