@@ -7,6 +7,7 @@ import struct
 
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 
+from tests.support.audit import entries_of
 from tests.support.client import DEADLINE_SECONDS
 from tests.support.daemon import Daemon
 from tests.support.holds import HeldArchiveTestCase
@@ -121,6 +122,13 @@ class FailingCloseTests(HeldArchiveTestCase):
     A daemon whose archive breaks its contract.
     """
 
+    def start_daemon(self, *flags: str) -> Daemon:
+        """
+        Start the daemon with an audit log.
+        """
+        self.audit_file = self.directory / "audit.log"
+        return super().start_daemon(*flags, "--audit-file", str(self.audit_file))
+
     def tearDown(self) -> None:
         """
         Check that the log has the failure.
@@ -134,6 +142,7 @@ class FailingCloseTests(HeldArchiveTestCase):
         self.holds.fail("close")
         self.assertEqual(self.daemon.stop(), 1)
         self.assertIn("not closed properly", self.daemon.log)
+        self.assertEqual(entries_of(self.audit_file)[-1], {"event": "stop"})
 
 
 class StalledWatcherTests(RegistryTestCase):

@@ -347,6 +347,7 @@ class RegistryService(Service):
         except Exception:  # the daemon exits, whatever a provider raises
             _log.failure("the stores were not closed properly")
             self._exit_as_failed()
+        self.audit.close()  # even if something else failed
         timer.cancel()
         self._notices.stopped()
         self.pools.stop()
@@ -369,7 +370,6 @@ class RegistryService(Service):
         self.access_reloader.stop()
         self._key_refresher.stop()
         await self.pools.checking.idle()
-        self.audit.close()
 
     def _exit_without_storage(self) -> None:
         _log.critical(
