@@ -2,7 +2,7 @@
 Tests for the quotas of what models have in memory and in the archive.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from threading import Thread
 from typing import Any, ClassVar
 
@@ -331,6 +331,25 @@ class ArchiveQuotaTests(QuotaCase):
         self.refused(101)
         self.create(b"x" * 100, "a/1", archived=True)
         self.refused(1)
+
+    def test_a_bug_of_the_archive(self) -> None:
+        """
+        A model that cannot be counted, for whatever reason, keeps no other from being counted.
+        """
+        for model_id in ("a/1", "a/2"):
+            self.create(b"x" * 100, model_id, archived=True)
+        load = self.registry._state.archive.load_versions
+
+        def fail(model_id: str, numbers: Sequence[int]) -> object:
+            if model_id == "a/1":
+                raise ZeroDivisionError
+            return load(model_id, numbers)
+
+        self.patch(self.registry._state.archive, "load_versions", fail)
+        self.use(Quota("a", scopes=A, archive_bytes=100))
+        self.assertEqual(self.registry._state.usage.used(), {"a": 100})
+        self.assertEqual(self.registry._state.usage.uncounted, [])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_promotions_wait_for_the_count(self) -> None:
         """

@@ -124,6 +124,8 @@ class ArchiveCounting:
             pass  # deleted meanwhile
         except RegistryError as error:
             _log.warn("what model {id!r} has in the archive does not count: {error}", id=model_id, error=error)
+        except Exception:  # the other models must be counted, or nothing could be archived
+            _log.failure("what model {id!r} has in the archive does not count", id=model_id)
         self._state.usage.counted(model_id)
 
     async def _count_some(self, snapshot: ModelSnapshot, numbers: Sequence[int]) -> None:
