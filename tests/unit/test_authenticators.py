@@ -186,7 +186,7 @@ class CreateAuthenticatorTests(SynchronousTestCase):
         self.assertIn("of the authenticator 'ldap' is invalid", self.problem("ldap:x:y"))
         self.assertIn("of the authenticator 'ldap' cannot import", self.problem("ldap", "ldap", "missing"))
         self.assertIn("lacks authenticate, on_change", self.problem("ldap", "ldap", "incomplete"))
-        for name in ("token", "jwt", "unix", "certificate", "anyone", "anonymous"):
+        for name in ("token", "jwt", "unix", "certificate", "anyone", "anonymous", "server"):
             self.assertIn("built-in kind", self.problem(name, name))
 
 

@@ -9,12 +9,13 @@ from typing import Any
 from twisted_registry.access.audit.file import check_path
 from twisted_registry.access.audit.log import AuditLog
 from twisted_registry.config.access import AccessSettings
+from twisted_registry.domain.access import SERVER_KIND
 from twisted_registry.domain.errors import AuditUnavailable, CannotStart
 from twisted_registry.domain.models import VersionInfo
 
-_RETENTION = {"kind": "server", "name": "retention"}
+_RETENTION = {"kind": SERVER_KIND, "name": "retention"}
 _PROBLEM_MAX_CHARACTERS = 1024
-_EVICTION = {"kind": "server", "name": "eviction"}
+_EVICTION = {"kind": SERVER_KIND, "name": "eviction"}
 
 
 def check_audit_log(settings: AccessSettings) -> None:

@@ -22,7 +22,7 @@ from twisted_registry.daemon.factories import (
     import_factory,
 )
 from twisted_registry.daemon.plugins import installed_plugins
-from twisted_registry.domain.access import ANONYMOUS_KIND
+from twisted_registry.domain.access import ANONYMOUS_KIND, SERVER_KIND
 from twisted_registry.domain.errors import CannotStart, shown
 
 _WHAT = "authenticator"
@@ -63,7 +63,7 @@ def create_authenticator(description: str, find_plugins: FindPlugins = installed
     """
     parsed = parse_description(description)
     provider = choose_provider(_WHAT, parsed, find_plugins(IAuthenticatorProvider))
-    if parsed.name in (*KINDS, ANYONE, ANONYMOUS_KIND):
+    if parsed.name in (*KINDS, ANYONE, ANONYMOUS_KIND, SERVER_KIND):
         raise CannotStart(f"the {_WHAT} {shown(parsed.name)} has the name of a built-in kind of callers; rename it")
     made = call_factory(provider.create_authenticator, (), parsed.name, parsed.arguments, parsed.options, _WHAT)
     check_complete(_WHAT, description, made, IAuthenticator)

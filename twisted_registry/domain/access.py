@@ -316,6 +316,9 @@ ANONYMOUS_KIND = "anonymous"
 ANONYMOUS = Identity(ANONYMOUS_KIND, ANONYMOUS_KIND)
 """A caller without credentials."""
 
+SERVER_KIND = "server"
+"""The kind under which the audit log names the registry itself."""
+
 
 @frozen
 class Caller:
