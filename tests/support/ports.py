@@ -79,6 +79,10 @@ class Receiver:
         """See ``IReceiver.count``."""
         self.counted.append(size_bytes)
 
+    def count_stream(self, size_bytes: int) -> None:
+        """See ``IReceiver.count_stream``."""
+        self.counted.append(size_bytes)
+
     def try_reserve(self, size_bytes: int) -> "Receiver | None":
         """See ``IReceiver.try_reserve``."""
         if self.is_full:

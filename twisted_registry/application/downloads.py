@@ -63,7 +63,7 @@ class Downloads:
         """
         download, info = await self.open(reference)
         try:
-            receiver.count(info.size_bytes)
+            receiver.count_stream(info.size_bytes)
             most_bytes = min(info.size_bytes, CHUNKS_IN_MEMORY * self._chunk_bytes)
             reservation = receiver.try_reserve(most_bytes) or await receiver.reserve(most_bytes)
             chunks = download.at_once()

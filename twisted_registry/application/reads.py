@@ -92,7 +92,7 @@ class Reads:
         """
         opened = await self.open(request)
         try:
-            receiver.count(opened.part.length)
+            receiver.count_stream(opened.part.length)
             header = make_header(opened.record, opened.part)
             most_bytes = len(header) + min(opened.part.length, CHUNKS_IN_MEMORY * self._chunk_bytes)
             reservation = receiver.try_reserve(most_bytes) or await receiver.reserve(most_bytes)

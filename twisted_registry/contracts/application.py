@@ -180,6 +180,17 @@ class IReceiver(Interface):
             QuotaExceeded: the client may get no data now.
         """
 
+    def count_stream(size_bytes: int) -> None:
+        """
+        Count data that will be sent to the client with ``write``.  If the call ends before, the rest is taken back.
+
+        Args:
+            size_bytes: how many bytes.
+
+        Raises:
+            QuotaExceeded: the client may get no data now.
+        """
+
     def reserve(size_bytes: int) -> Awaitable[IReplyReservation]:
         """
         Wait until a part of the budget for data in flight to clients is free, and reserve it.

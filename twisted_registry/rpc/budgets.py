@@ -16,6 +16,7 @@ from twisted_registry.contracts.application import IBudget, IReceiver, IReplyRes
 from twisted_registry.domain.errors import Overloaded
 from twisted_registry.rpc.call import CallContext
 from twisted_registry.rpc.interceptors.idle_timeout import Sweep
+from twisted_registry.rpc.metered_write import metered_write
 
 _log = Logger()
 
@@ -501,6 +502,12 @@ class CallReceiver:
         """See ``IReceiver.count``."""
         if self._call.meter is not None:
             self._call.meter.take_bytes(size_bytes)
+
+    def count_stream(self, size_bytes: int) -> None:
+        """See ``IReceiver.count_stream``."""
+        self.count(size_bytes)
+        if self._call.meter is not None:
+            self.write = metered_write(self._call, self._call.meter, size_bytes)
 
     async def reserve(self, size_bytes: int) -> IReplyReservation:
         """See ``IReceiver.reserve``."""

@@ -1,5 +1,5 @@
 """
-Tests for the quotas of the data of uploads.
+Tests for the quotas of the data of uploads and downloads.
 """
 
 import asyncio
@@ -10,10 +10,12 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.calls import METHOD, FakeContext, call_on
-from twisted_registry.access.rate_quotas import RateQuotas
+from twisted_registry.access.rate_quotas import Meter, RateQuotas
+from twisted_registry.config.limits import Limits
 from twisted_registry.domain.access import Action, Caller, Identity, Permissions
 from twisted_registry.domain.errors import QuotaExceeded, TooLarge
 from twisted_registry.domain.quotas import Quota
+from twisted_registry.rpc.budgets import CallReceiver, ReplyBudget
 from twisted_registry.rpc.call import CallContext
 from twisted_registry.rpc.interceptors.idle_timeout import IdleTimeout, RequestStream
 from twisted_registry.rpc.interceptors.quotas import QuotaChecks
@@ -37,9 +39,16 @@ async def refuse(messages: RequestStream, call: CallContext) -> Any:
     raise TooLarge("too much; send less")
 
 
-class UploadQuotasTests(SynchronousTestCase):
+async def write_to(receiver: CallReceiver, message: bytes) -> None:
     """
-    An upload counts as its header declares, and when it ends, as it came.
+    Send a message.
+    """
+    await receiver.write(message)
+
+
+class _QuotasCase(SynchronousTestCase):
+    """
+    A quota of one byte a second.
     """
 
     def setUp(self) -> None:
@@ -50,6 +59,26 @@ class UploadQuotasTests(SynchronousTestCase):
         self.quotas = RateQuotas(self.clock.seconds)
         self.quotas.replace([METER])
 
+    def debt_seconds(self) -> float:
+        """
+        Return how long it takes until data is permitted again.
+        """
+        return self.meter().count_bytes(0)
+
+    def meter(self) -> Meter:
+        """
+        Return the quotas of a call.
+        """
+        meter = self.quotas.meter(ANN.identity, lambda: None)
+        assert meter is not None
+        return meter
+
+
+class UploadQuotasTests(_QuotasCase):
+    """
+    An upload counts as its header declares, and when it ends, as it came.
+    """
+
     def upload(self, size_bytes: int, *messages: bytes, handler: Any = receive) -> None:
         """
         Make an upload that declares a size.
@@ -59,14 +88,6 @@ class UploadQuotasTests(SynchronousTestCase):
         call = call_on(FakeContext(messages=[b"", *messages, None]), method)
         call.caller = ANN
         asyncio.run(wrapped(RequestStream(call, IdleTimeout(60)), call))
-
-    def debt_seconds(self) -> float:
-        """
-        Return how long it takes until data is permitted again.
-        """
-        meter = self.quotas.meter(ANN.identity, lambda: None)
-        assert meter is not None
-        return meter.count_bytes(0)
 
     def test_whole(self) -> None:
         """
@@ -92,3 +113,26 @@ class UploadQuotasTests(SynchronousTestCase):
         self.upload(100, b"x" * 100)
         self.assertRaises(QuotaExceeded, self.upload, 50, b"x" * 50)
         self.assertAlmostEqual(self.debt_seconds(), 99)
+
+
+class DownloadQuotasTests(_QuotasCase):
+    """
+    A download counts with its size, and when it ends, with what was sent.
+    """
+
+    def test_cancelled(self) -> None:
+        """
+        Data that was not sent is returned when the call ends.
+        """
+        for sent in (b"x" * 11, b"x" * 90):
+            context = FakeContext()
+            call = call_on(context)
+            call.meter = self.meter()
+            receiver = ReplyBudget(Limits(), lambda peers: set()).receiver(call)
+            receiver.count_stream(100)
+            self.assertAlmostEqual(self.debt_seconds(), 99)
+            asyncio.run(write_to(receiver, sent))
+            context.end()
+            self.assertAlmostEqual(self.debt_seconds(), len(sent) - 1)
+            self.assertRaises(QuotaExceeded, receiver.count_stream, 1)
+            self.clock.advance(len(sent))
