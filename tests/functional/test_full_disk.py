@@ -7,11 +7,13 @@ import subprocess
 
 import grpc
 from grpc import StatusCode
+from grpc_health.v1.health_pb2 import HealthCheckResponse
 from twisted.trial.unittest import SkipTest
 
 from tests.support.archive_files import all_files, temp_files
 from tests.support.registry_case import RegistryTestCase
 from tests.support.registry_v1 import RegistryV1
+from twisted_registry.protocol.messages import WRITES_NAME
 
 DISK_BYTES = 8 * 2**20
 PIECE = bytes(2**20)
@@ -220,6 +222,23 @@ class ReadOnlyDiskTests(SmallDiskTestCase):
         self.assertEqual(self.client.create("m", b"next").version_number, 3)
         found = [self.client.data("m", number) for number in (1, 2, 3)]
         self.assertEqual(found, [b"archived", b"transient", b"next"])
+
+    def test_health(self) -> None:
+        """
+        A failed change turns the health of writes to NOT_SERVING, and only that; it recovers by itself.
+        """
+        self.assertEqual(self.client.health(WRITES_NAME), HealthCheckResponse.SERVING)
+        self.assert_refused(StatusCode.FAILED_PRECONDITION, lambda: self.client.save_model("n"))
+        self.wait_for_writes(HealthCheckResponse.NOT_SERVING)
+        self.assertEqual(self.client.health(), HealthCheckResponse.SERVING)
+        subprocess.run(["mount", "-o", "remount,rw", str(self.archive)], check=True)
+        self.wait_for_writes(HealthCheckResponse.SERVING)
+
+    def wait_for_writes(self, status: int) -> None:
+        """
+        Wait until the health of writes has this status.
+        """
+        self.wait_until_true(lambda: self.client.health(WRITES_NAME) == status, f"the health of writes is {status}")
 
     def test_start(self) -> None:
         """

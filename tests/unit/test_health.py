@@ -9,7 +9,9 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.calls import FakeContext, call_on
+from twisted_registry.client._transport.health import WRITES
 from twisted_registry.domain.errors import Unavailable
+from twisted_registry.protocol.messages import REGISTRY_SERVICE_NAME, SERVICE_NAME, WRITES_NAME
 from twisted_registry.rpc.services.health import Health
 
 
@@ -91,3 +93,41 @@ class HealthTests(SynchronousTestCase):
 
         serving, not_serving = HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING
         self.assertEqual(asyncio.run(statuses()), [not_serving, serving, not_serving])
+
+    def test_writes(self) -> None:
+        """
+        If versions cannot be stored, or the reactor is stalled, only the name for writes does not serve; if the archive
+        cannot be used, no name does.
+        """
+        serving, not_serving = HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING
+
+        async def check() -> None:
+            health = Health()
+
+            async def statuses() -> tuple[set[int], int]:
+                found = [
+                    (await health.check(HealthCheckRequest(service=name), call_on(FakeContext()))).status
+                    for name in ("", SERVICE_NAME, REGISTRY_SERVICE_NAME, WRITES_NAME)
+                ]
+                return set(found[:3]), found[3]
+
+            self.assertEqual(await statuses(), ({not_serving}, not_serving))
+            health.set_serving(True)
+            self.assertEqual(await statuses(), ({serving}, serving))
+            health.set_usable(True, False)
+            self.assertEqual(await statuses(), ({serving}, not_serving))
+            health.set_usable(True, True)
+            health.set_stalled(True)
+            self.assertEqual(await statuses(), ({serving}, not_serving))
+            health.set_stalled(False)
+            self.assertEqual(await statuses(), ({serving}, serving))
+            health.set_usable(False, True)
+            self.assertEqual(await statuses(), ({not_serving}, not_serving))
+
+        asyncio.run(check())
+
+    def test_name_of_writes(self) -> None:
+        """
+        The command ``health`` asks for the same name.
+        """
+        self.assertEqual(WRITES, WRITES_NAME)

@@ -57,12 +57,12 @@ class SiteTests(SynchronousTestCase):
         """
         Make a site.
         """
-        self.problem = ""
+        self.problem = self.write_problem = ""
         self.accepted: list[str] = []
         self.rendered: Deferred[tuple[str, bytes]] = Deferred()
         pages: dict[str, Resource] = {
             "livez": LivePage(),
-            "readyz": ReadyPage(lambda: self.problem),
+            "readyz": ReadyPage(lambda: self.problem, lambda: self.write_problem),
             "version": VersionPage("1.2.3"),
             "metrics": MetricsPage(self.render),
             "broken": _BrokenPage(),
@@ -125,6 +125,15 @@ class SiteTests(SynchronousTestCase):
         self.problem = "the disk is gone"
         self.assertEqual(self.reply("/readyz")[::2], (503, "the disk is gone\n"))
         self.assertEqual(self.reply("/livez")[0], 200)
+
+    def test_not_ready_for_writes(self) -> None:
+        """
+        A registry that stores nothing is ready, and says so below.
+        """
+        self.assertEqual(self.reply("/readyz/writes")[::2], (200, "ok\n"))
+        self.write_problem = "the archive cannot be written: Read-only file system"
+        self.assertEqual(self.reply("/readyz/writes")[::2], (503, f"{self.write_problem}\n"))
+        self.assertEqual(self.reply("/readyz")[::2], (200, "ok\n"))
 
     def test_headers(self) -> None:
         """

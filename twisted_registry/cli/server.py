@@ -108,15 +108,19 @@ class Server:
                 f"{error} (see --server, --tls, --tls-ca, {TOKEN_VARIABLE} and 'twisted-registry login')"
             ) from None
 
-    def check_health(self, deadline_seconds: float) -> bool:
+    def check_health(self, deadline_seconds: float, *, of_writes: bool = False) -> bool:
         """
         Return whether the registry is serving.  Ask once.
+
+        Args:
+            deadline_seconds: how long to wait for an answer.
+            of_writes: whether to ask about writes.
 
         Raises:
             click.UsageError: an option is malformed.
             RegistryError: the registry cannot be reached, or does not answer.
         """
-        from twisted_registry.client._transport.health import check_health
+        from twisted_registry.client._transport.health import SERVICE, WRITES, check_health
         from twisted_registry.client._transport.options import Options
 
         tls = self._tls()
@@ -124,7 +128,7 @@ class Server:
             options = Options(self.address, tls, deadline_seconds=deadline_seconds)
         except ValueError as error:
             raise click.UsageError(f"{error} (see --server)") from None
-        return check_health(options)
+        return check_health(options, WRITES if of_writes else SERVICE)
 
     def _tls(self) -> "Tls | None":
         from twisted_registry.client._transport.options import Tls

@@ -6,7 +6,7 @@ from attrs import frozen
 
 from twisted_registry.config.descriptions import escape
 from twisted_registry.config.setting import setting
-from twisted_registry.config.values import DESCRIPTION, DIRECTORY, SWITCH
+from twisted_registry.config.values import DESCRIPTION, DIRECTORY, SWITCH, whole
 
 
 @frozen
@@ -18,6 +18,8 @@ class StorageSettings:
         archive_dir: the directory of a filesystem archive.
         archive: the description of any other archive; ``None`` for ``archive_dir``.
         archive_must_exist: whether the daemon refuses to create an archive.
+        min_free_bytes: the least space on the archive's disk with which writes are reported as served; ``None`` for
+            the default, 0 for no limit.
         transient: the description of the transient store.
     """
 
@@ -43,6 +45,14 @@ class StorageSettings:
         "start only if the archive exists already, so that a disk that is not mounted is noticed",
         False,
         "off",
+    )
+    min_free_bytes: int | None = setting(
+        "min-free-bytes",
+        whole(0, 2**63 - 1, " of bytes"),
+        "health checks of writes fail while less space than this is free on the archive's disk; the log warns at twice "
+        "as much; 0 switches both off; nothing is refused before the disk is full",
+        None,
+        "1 GiB, or a twentieth of a smaller disk",
     )
     transient: str = setting(
         "transient", DESCRIPTION, "where transient versions are kept, written like --archive", "memory"

@@ -64,10 +64,28 @@ class ArchiveStatus:
     Attributes:
         identity: the archive's identity.
         problem: why the archive cannot be used; empty if it can.
+        write_problem: why nothing can be stored, though the archive may still be read, as a clause; empty if it can.
     """
 
     identity: ArchiveIdentity = field(factory=ArchiveIdentity)
     problem: str = ""
+    write_problem: str = ""
+
+
+class IProbedArchive(Interface):
+    """
+    An archive that can try whether it accepts writes.  Optional, in addition to ``IArchive``.
+    """
+
+    def probe() -> None:
+        """
+        Write, sync and remove something small.  Called every 15 seconds, never twice at once; may block.
+
+        Raises:
+            StorageFull: there is no space.
+            StorageReadOnly: the medium accepts no writes.
+            StorageFailure: the medium failed.
+        """
 
 
 class IIdentifiableArchive(Interface):

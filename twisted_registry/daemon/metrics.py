@@ -75,6 +75,7 @@ class MetricsService:
         now_seconds = time.time()
         self._add(metrics.START_SECONDS, lambda: now_seconds)
         self._add(metrics.ARCHIVE_USABLE, lambda: 0 if status.problem else 1)
+        self._add(metrics.WRITES_READY, lambda: 0 if status.problem or status.write_problem else 1)
         self._watch_archive(archive)
         self._lag.start()
 

@@ -27,8 +27,8 @@ class Pools:
         access: reads the files of access control; a single thread.
         issuers: reads and fetches the keys of issuers; two threads, so that one issuer does not delay all others.
         rendering: writes out the metrics; a single thread.
-        checking: renews the claim in one thread, checks the location in another, and reads the archive's size and
-            the space on its disk in two more, even if all others are blocked.
+        checking: renews the claim in one thread, checks the location in another, probes whether it can be written
+            in a third, and reads its size and the space on its disk in two more, even if all others are blocked.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Pools:
         self.transient = self._add("transient", transient_threads or _STORAGE_THREADS)
         self.hashing = self._add("hashing", os.cpu_count() or 1)
         self.searching = self._add("searching", 1)
-        self.checking = self._add("checking", 4)
+        self.checking = self._add("checking", 5)
         self.access = self._add("access", 1)
         self.issuers = self._add("issuers", 2)
         self.rendering = self._add("rendering", 1)

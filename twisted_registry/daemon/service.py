@@ -32,6 +32,7 @@ from twisted_registry.daemon.notices import log_start
 from twisted_registry.daemon.options import Options
 from twisted_registry.daemon.pools import Pools
 from twisted_registry.daemon.providers import Stores, create_stores
+from twisted_registry.daemon.readiness import WriteReadiness
 from twisted_registry.daemon.retention_timer import RetentionTimer
 from twisted_registry.daemon.service_manager import ServiceManager, ServiceNotices
 from twisted_registry.daemon.startup import COMMAND, StartFailure, Terminal, reserve_standard_descriptors
@@ -135,6 +136,15 @@ class RegistryService(Service):
             reactor, archive.description, self._archive_status, self._rpc.update_health, self._stop_without_archive
         )
 
+        self._readiness = WriteReadiness(
+            reactor,
+            archive,
+            self._archive_status,
+            self._rpc.update_health,
+            PooledExecutor(reactor, self.pools.checking).defer,
+            settings.storage.min_free_bytes,
+        )
+
     def _make_web_edge(self) -> "WebEdge | None":
         if self._settings.web.port is None:
             return None
@@ -146,6 +156,7 @@ class RegistryService(Service):
             self._settings,
             self.pools,
             self._problem,
+            lambda: self._problem() or self._archive_status.write_problem,
             lambda: self._rpc.calls,
             is_protected=self._access_control.access is not None,
         )
@@ -221,6 +232,7 @@ class RegistryService(Service):
         self.pools.start()
         self._supervise_archive()
         self._supervisor.follow(self._registry)
+        self._readiness.start(self._registry)
         self._retention_timer.start()
         self.access_reloader.start()
         self._key_refresher.start()
@@ -361,6 +373,8 @@ class RegistryService(Service):
         # Cancelled uploads still clean up, and a stopped pool drops what its jobs submit to it.
         for calls in (self.pools.archive, self.pools.transient, self.pools.hashing):
             await calls.idle()
+        # A probe must not run while the archive closes.
+        await self._readiness.stop()
         # The claim on the archive is renewed until the end, because closing may take long.
         await self._registry.close()
         if self._web is not None:

@@ -39,6 +39,7 @@ class WebEdge:
         settings: Settings,
         pools: Pools,
         problem: Callable[[], str],
+        write_problem: Callable[[], str],
         calls: Callable[[], ICalls],
         *,
         is_protected: bool,
@@ -49,6 +50,7 @@ class WebEdge:
             calls: returns the way to make the calls of the registry, once its server runs.
             is_protected: whether callers are checked; if not, no site but this one may make a browser ask.
             problem: returns why the registry does not serve; empty if it does.
+            write_problem: returns why it stores nothing; empty if it does.
         """
         self.metrics = make_metrics(settings)
         self.service = MetricsService(reactor, self.metrics, settings, pools)
@@ -60,7 +62,7 @@ class WebEdge:
             {
                 "api": json_api(calls, reactor, executor.defer),
                 "livez": LivePage(),
-                "readyz": ReadyPage(problem),
+                "readyz": ReadyPage(problem, write_problem),
                 "version": VersionPage(__version__),
                 "metrics": MetricsPage(lambda accept: executor.defer(lambda: render(accept)), status_permission(calls)),
             },

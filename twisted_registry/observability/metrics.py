@@ -157,6 +157,7 @@ ARCHIVE_ERRORS = _counter(
     "cause",
 )
 ARCHIVE_USABLE = _gauge("archive_usable", "1 while the archive can be used, otherwise 0")
+WRITES_READY = _gauge("writes_ready", "1 while versions can be stored, as health checks of writes report, otherwise 0")
 ARCHIVE_FREE_BYTES = _gauge("archive_free_bytes", "Space that the registry can still write on the archive's disk")
 ARCHIVE_VERSIONS = _gauge("archive_versions", "Versions in the archive, when they were last counted")
 ARCHIVE_BYTES = _gauge("archive_bytes", "Data of versions in the archive, when it was last counted")

@@ -67,6 +67,9 @@ SERVICE = POOL.FindServiceByName(SERVICE_NAME)
 
 REGISTRY_SERVICE_NAME = "twisted_registry.v1.Registry"
 
+WRITES_NAME = "twisted_registry.writes"
+"""The name under which health checks report whether versions can be stored.  No service has it."""
+
 if TYPE_CHECKING:
     from cogment.api import common_pb2 as common, model_registry_pb2 as api
     from google.protobuf.empty_pb2 import Empty
@@ -82,6 +85,7 @@ __all__ = [
     "REGISTRY_SERVICE_NAME",
     "SERVICE",
     "SERVICE_NAME",
+    "WRITES_NAME",
     "Empty",
     "add_files",
     "api",

@@ -49,6 +49,7 @@ from twisted_registry.rpc.interceptors.quotas import QuotaChecks
 from twisted_registry.rpc.interceptors.refusals import Refusals
 from twisted_registry.rpc.methods import Service
 from twisted_registry.rpc.numbers import ServerNumbers
+from twisted_registry.rpc.reactor_watch import watch_reactor
 from twisted_registry.rpc.services.cogment.methods import cogment_service
 from twisted_registry.rpc.services.health import Health
 from twisted_registry.rpc.services.reflection import reflection_service
@@ -194,9 +195,9 @@ class RpcServer:
         """
         Update the health from the archive's status.  Called in the reactor's thread, while the server runs.
         """
-        usable = not self._archive_status.problem
+        status = self._archive_status
         with suppress(RuntimeError):  # the loop is closed
-            self._loop.call_soon_threadsafe(self._health.set_usable, usable)
+            self._loop.call_soon_threadsafe(self._health.set_usable, not status.problem, not status.write_problem)
 
     def ask(self, answered: Callable[[], None]) -> None:
         """
@@ -293,6 +294,8 @@ class RpcServer:
         if await self._may_serve():
             tracker.open()
             self._health.set_serving(True)
+            stalls = watch_reactor(self._reactor.callFromThread, self._health.set_stalled)
+            watching.append(self._loop.create_task(stalls))
             self._reactor.callFromThread(self._serving)
             await self._stop.wait()
         await self._drain()

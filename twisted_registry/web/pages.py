@@ -75,14 +75,17 @@ class ReadyPage(Page):
 
     exists = True
 
-    def __init__(self, problem: Callable[[], str]) -> None:
+    def __init__(self, problem: Callable[[], str], write_problem: Callable[[], str] | None = None) -> None:
         """
 
         Args:
             problem: returns why the registry does not serve; empty if it does.
+            write_problem: returns why it stores nothing, for a page below this one; ``None`` for no such page.
         """
         super().__init__()
         self._problem = problem
+        if write_problem is not None:
+            self.putChild(b"writes", ReadyPage(write_problem))
 
     def show(self, request: BoundedRequest) -> None:
         """See ``Page.show``."""

@@ -25,6 +25,7 @@ COGMENT_MODEL_REGISTRY_SOCKET. The command asks once, and prints one line.
 Examples:
   twisted-registry health
   twisted-registry health --server 127.0.0.1:9001 --deadline 1
+  twisted-registry health --writes
 """
 
 _TRUE = ("1", "true", "yes", "on")
@@ -32,7 +33,8 @@ _TRUE = ("1", "true", "yes", "on")
 _EXIT_STATUS_HELP = """\b
 Exit status:
   0  the daemon is serving
-  1  the daemon answers, but is not serving: it is starting or stopping
+  1  the daemon answers, but is not serving: it is starting or stopping, or
+     its archive cannot be used, or with --writes not written
   2  wrong usage
   3  the daemon cannot be reached, or is too slow
 """
@@ -54,21 +56,22 @@ Exit status:
     metavar="FILE",
     help="Connect with TLS, and trust the certificate authorities in this PEM file.",
 )
-def health(server: str | None, deadline: float, tls_ca: str | None) -> None:
+@click.option("--writes", is_flag=True, help="Check whether versions can be stored; older daemons do not know.")
+def health(server: str | None, deadline: float, tls_ca: str | None, writes: bool) -> None:
     """
     Run the command.
     """
     address = server or local_address(os.environ)
     with exit_on_error():
-        serving = _is_serving(Server(address, tls_ca=tls_ca), deadline)
-        click.echo(f"{address}: {'serving' if serving else 'not serving'}")
+        serving = _is_serving(Server(address, tls_ca=tls_ca), deadline, writes)
+        click.echo(f"{address}: {'serving' if serving else 'not serving'}{' writes' if writes else ''}")
     if not serving:
         sys.exit(ExitStatus.FAILED)
 
 
-def _is_serving(server: Server, deadline: float) -> bool:
+def _is_serving(server: Server, deadline: float, of_writes: bool) -> bool:
     try:
-        return server.check_health(deadline)
+        return server.check_health(deadline, of_writes=of_writes)
     except RegistryError as error:
         from twisted_registry.client.errors import Unreachable
 

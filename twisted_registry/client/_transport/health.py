@@ -12,29 +12,32 @@ _METHOD = "/grpc.health.v1.Health/Check"
 
 SERVICE = "cogmentAPI.ModelRegistrySP"
 
-_REQUEST = b"\n" + bytes([len(SERVICE)]) + SERVICE.encode()
-"""A ``HealthCheckRequest`` for the service, as protobuf encodes it."""
+WRITES = "twisted_registry.writes"
+"""The name under which the health service reports whether versions can be stored."""
 
 _SERVING = b"\x08\x01"
 """The beginning of a ``HealthCheckResponse`` with the status ``SERVING``."""
 
 
-def check_health(options: Options) -> bool:
+def check_health(options: Options, service: str = SERVICE) -> bool:
     """
     Return whether the registry's health service reports that it is serving.  Ask once.
 
     Args:
         options: the address, certificates and deadline.
+        service: the name to ask about, of at most 127 bytes.
 
     Raises:
         Unreachable: there is no connection.
         DeadlineExceeded: there was no answer within ``deadline_seconds``.
         RegistryError: the call failed otherwise.
     """
+    # A HealthCheckRequest, as protobuf encodes it.
+    request = b"\n" + bytes([len(service)]) + service.encode()
     with _channel(options) as channel:
         try:
             call: Any = channel.unary_unary(_METHOD, None, None)
-            reply: bytes = call(_REQUEST, timeout=options.deadline_seconds)
+            reply: bytes = call(request, timeout=options.deadline_seconds)
         except grpc.RpcError as failed:
             raise _translated(failed, options) from None
     return reply.startswith(_SERVING)

@@ -11,23 +11,25 @@ from grpc_health.v1 import health, health_pb2
 
 from twisted_registry.domain.access import Action
 from twisted_registry.domain.errors import Unavailable
-from twisted_registry.protocol.messages import REGISTRY_SERVICE_NAME, SERVICE_NAME
+from twisted_registry.protocol.messages import REGISTRY_SERVICE_NAME, SERVICE_NAME, WRITES_NAME
 from twisted_registry.rpc.call import CallContext
 from twisted_registry.rpc.methods import Method, Service
 
-_SERVICES = (health.OVERALL_HEALTH, SERVICE_NAME, REGISTRY_SERVICE_NAME)
+_SERVICES = (health.OVERALL_HEALTH, SERVICE_NAME, REGISTRY_SERVICE_NAME, WRITES_NAME)
 _Status = health_pb2.HealthCheckResponse
 
 
 class Health:
     """
-    The health of the server, overall and by the names of the registry's services.  It does not serve until
-    ``set_serving`` is called.
+    The health of the server, overall and by the names of the registry's services; and by ``WRITES_NAME`` whether
+    versions can be stored.  It does not serve until ``set_serving`` is called.
     """
 
     def __init__(self) -> None:
         self._serving = False
         self._usable = True
+        self._writable = True
+        self._stalled = False
         self._over = False
         self._watches: set[asyncio.Event] = set()
 
@@ -55,12 +57,24 @@ class Health:
         self._serving = serving
         self._wake()
 
-    def set_usable(self, usable: bool) -> None:
+    def set_usable(self, usable: bool, writable: bool = True) -> None:
         """
         Set whether the archive can be used.  If not, the health is NOT_SERVING, though other calls are answered as far
         as they can be.
+
+        Args:
+            writable: whether versions can be stored.  If not, only the health of writes is NOT_SERVING.
         """
         self._usable = usable
+        self._writable = writable
+        self._wake()
+
+    def set_stalled(self, stalled: bool) -> None:
+        """
+        Set whether the reactor is stalled.  While it is, nothing can be committed, so the health of writes is
+        NOT_SERVING; versions in memory are still read.
+        """
+        self._stalled = stalled
         self._wake()
 
     def end_watches(self) -> None:
@@ -77,7 +91,10 @@ class Health:
     def _status(self, service: str) -> Any:
         if service not in _SERVICES:
             return _Status.SERVICE_UNKNOWN
-        return _Status.SERVING if self._serving and self._usable else _Status.NOT_SERVING
+        serves = self._serving and self._usable
+        if service == WRITES_NAME:
+            serves = serves and self._writable and not self._stalled
+        return _Status.SERVING if serves else _Status.NOT_SERVING
 
     async def check(self, request: Any, call: CallContext) -> Any:
         """

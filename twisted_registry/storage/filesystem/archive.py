@@ -15,7 +15,13 @@ from twisted_registry.contracts.archive import IVersionBatches
 from twisted_registry.contracts.idempotency import IKeyedArchive, StoredKey
 from twisted_registry.contracts.lifecycle import IDeferredRemovals, ILifecycleArchive
 from twisted_registry.contracts.observation import IDiskReporter, ISizeReporter, ISyncReporter
-from twisted_registry.contracts.ownership import ArchiveIdentity, IIdentifiableArchive, ILocatedArchive, IOwnedArchive
+from twisted_registry.contracts.ownership import (
+    ArchiveIdentity,
+    IIdentifiableArchive,
+    ILocatedArchive,
+    IOwnedArchive,
+    IProbedArchive,
+)
 from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter
 from twisted_registry.contracts.unfinished import IResumableArchive, UnfinishedUpload
 from twisted_registry.domain.aliases import AliasMove, AliasState
@@ -33,6 +39,7 @@ from twisted_registry.storage.filesystem.layout import PRIVATE_FOLDER
 from twisted_registry.storage.filesystem.model_folders import ModelFolders
 from twisted_registry.storage.filesystem.pinned_directory import LockFailed, PinnedDirectory, in_use
 from twisted_registry.storage.filesystem.private_folder import NotPrivate
+from twisted_registry.storage.filesystem.probe import probe
 from twisted_registry.storage.filesystem.retention import RetentionFiles
 from twisted_registry.storage.filesystem.space import Space, disk_bytes
 from twisted_registry.storage.filesystem.staging import StagingArea
@@ -54,6 +61,7 @@ def filesystem_archive(directory: str) -> "FilesystemArchive":
     ILocatedArchive,
     IIdentifiableArchive,
     IOwnedArchive,
+    IProbedArchive,
     IKeyedArchive,
     ILifecycleArchive,
     IDeferredRemovals,
@@ -132,6 +140,10 @@ class FilesystemArchive:
     def renew(self) -> None:
         """See ``IOwnedArchive.renew``."""
         self._claim.renew()
+
+    def probe(self) -> None:
+        """See ``IProbedArchive.probe``."""
+        probe(self._staging)
 
     def expect_existing(self) -> None:
         """See ``IIdentifiableArchive.expect_existing``."""

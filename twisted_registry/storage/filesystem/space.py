@@ -4,8 +4,9 @@ Space on the medium that is freed when a change needs it.
 
 import errno
 import os
-from collections.abc import Callable
-from threading import RLock
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import RLock, local
 from typing import TypeVar
 
 from twisted_registry.domain.errors import StorageFull
@@ -73,6 +74,18 @@ class Space:
         self._lock = RLock()
         self._is_freeing = False
         self._freed = 0
+        self._thread = local()
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """
+        Free nothing for the calls of this thread: they fail instead.
+        """
+        self._thread.keeps = True
+        try:
+            yield
+        finally:
+            self._thread.keeps = False
 
     def check(self, size_bytes: int, descriptor: int) -> None:
         """
@@ -142,6 +155,8 @@ class Space:
 
     def _free(self, freed: int, descriptor: int | None) -> tuple[bool, bool]:
         # Returns whether something was freed, and whether more space is free than before, as far as that is known.
+        if getattr(self._thread, "keeps", False):
+            return False, False
         with self._lock:
             if self._freed != freed:  # by another thread, meanwhile
                 return True, True
