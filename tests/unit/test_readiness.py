@@ -259,6 +259,19 @@ class ProbedTests(ReadinessCase):
         self.clock.advance(PAUSE_SECONDS)
         self.assertEqual((self.runs, self.changes), (1, []))
 
+    def test_archive_cannot_be_used(self) -> None:
+        """
+        Nothing is written to an archive that cannot be used, until it can.
+        """
+        self.status.problem = "nothing is at its path"
+        self.fail_write(StorageFailure("EIO"))
+        for _ in range(3):
+            self.wait(INTERVAL_SECONDS, READ_ONLY)
+        self.assertEqual((self.runs, self.changes), (1, []))
+        self.status.problem = ""
+        self.wait(INTERVAL_SECONDS, READ_ONLY)
+        self.assertEqual((self.runs, self.changes), (2, [False]))
+
     def test_hangs(self) -> None:
         """
         A probe that hangs is a problem after the timeout; there is no second one before it has ended.

@@ -153,8 +153,11 @@ class WriteReadiness:
     # Examinations
 
     def _examine(self) -> None:
-        self._next = None
         self._is_wanted_again = False
+        if self._status.problem:  # nothing is to be written to an archive that has moved or is taken
+            self._next = self._clock.callLater(INTERVAL_SECONDS, self._examine)
+            return
+        self._next = None
         self._timeout = self._clock.callLater(TIMEOUT_SECONDS, self._hang)
         self._running = running = self._run(lambda: examine(self._archive))
         running.addCallbacks(self._found, self._broken).addBoth(self._ended)
