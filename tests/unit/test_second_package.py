@@ -19,6 +19,7 @@ from twisted_registry.config.network import NetworkSettings
 from twisted_registry.contracts.ownership import ArchiveStatus
 from twisted_registry.domain.errors import UnknownModel
 from twisted_registry.protocol.error_map import from_metadata
+from twisted_registry.rpc.options import ServerOptions
 from twisted_registry.rpc.server import RpcServer
 
 ROOT = Path(__file__).parents[2]
@@ -77,16 +78,14 @@ class ToysTestCase(SynchronousTestCase):
         reactor: Any = InlineReactor()
         registry: Any = EmptyRegistry()
         limits = Limits(uploads_max_bytes=2**20, downloads_max_bytes=2**20)
-        self.server = RpcServer(
-            reactor,
-            registry,
-            NetworkSettings(port=0, chunk_size_bytes=2**16, reflection=True),
-            limits,
-            ClientLimits(10, 10, 100, 100),
-            ArchiveStatus(),
+        options = ServerOptions(
+            network=NetworkSettings(port=0, chunk_size_bytes=2**16, reflection=True),
+            limits=limits,
+            clients=ClientLimits(10, 10, 100, 100),
             access_log=self.access_log,
             services=[toys_service()],
         )
+        self.server = RpcServer(reactor, registry, ArchiveStatus(), options)
         port = self.server.start(self.fail)
         self.server.serve(lambda: None)
         self.addCleanup(self.stop)

@@ -40,6 +40,7 @@ from twisted_registry.daemon.supervision import Supervisor
 from twisted_registry.domain.errors import ArchiveTaken, CannotStart
 from twisted_registry.execution import PooledExecutor, executor_for
 from twisted_registry.registry import BackgroundActs, Framing, Registry
+from twisted_registry.rpc.options import ServerOptions
 from twisted_registry.rpc.server import RpcServer
 from twisted_registry.rpc.services.cogment.codec import Chunker, frame
 from twisted_registry.storage.wrappers.error_log import StorageErrorLog
@@ -108,22 +109,7 @@ class RegistryService(Service):
         self._not_serving = "the registry is starting"
         self._web = self._make_web_edge()
         self._registry = self._make_registry(stores)
-        self._rpc = RpcServer(
-            reactor,
-            self._registry,
-            settings.network,
-            settings.limits,
-            settings.clients,
-            self._archive_status,
-            access_log=settings.logging.level == "debug",
-            access=access_control.access,
-            tls=access_control.tls,
-            certificate_end=certificate_end,
-            quotas=None if access_control.quotas is None else access_control.quotas.rates,
-            audit_log=self.audit.log,
-            unix=settings.unix,
-            observer=None if self._web is None else self._web.metrics.edge,
-        )
+        self._rpc = RpcServer(reactor, self._registry, self._archive_status, self._server_options())
         self.access_reloader = AccessReloader(
             reactor, access_control, lambda check: PooledExecutor(reactor, self.pools.access).defer(check)
         )
@@ -143,6 +129,22 @@ class RegistryService(Service):
             self._rpc.update_health,
             PooledExecutor(reactor, self.pools.checking).defer,
             settings.storage.min_free_bytes,
+        )
+
+    def _server_options(self) -> ServerOptions:
+        settings, control = self._settings, self._access_control
+        return ServerOptions(
+            network=settings.network,
+            limits=settings.limits,
+            clients=settings.clients,
+            unix=settings.unix,
+            access_log=settings.logging.level == "debug",
+            access=control.access,
+            tls=control.tls,
+            certificate_end=certificate_end,
+            quotas=None if control.quotas is None else control.quotas.rates,
+            audit_log=self.audit.log,
+            observer=None if self._web is None else self._web.metrics.edge,
         )
 
     def _make_web_edge(self) -> "WebEdge | None":

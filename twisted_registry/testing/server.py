@@ -28,6 +28,7 @@ from twisted_registry.coordination.local import LocalCoordination
 from twisted_registry.domain.quotas import Quota
 from twisted_registry.execution import PooledExecutor, TalliedPool, executor_for
 from twisted_registry.registry import Framing, Registry
+from twisted_registry.rpc.options import ServerOptions
 from twisted_registry.rpc.server import RpcServer
 from twisted_registry.rpc.services.cogment.codec import Chunker, frame
 from twisted_registry.storage.memory import MemoryStore
@@ -210,17 +211,15 @@ class InProcessRegistry:
         self._registry = self._make_registry()
         status = ArchiveStatus()
         network = NetworkSettings(self._port, _HOST, self._chunk_size_bytes, reflection=True, grace_seconds=0.0)
-        self._server = RpcServer(
-            self._reactor,
-            self._registry,
-            network,
-            self._limits,
-            self._clients,
-            status,
+        options = ServerOptions(
+            network=network,
+            limits=self._limits,
+            clients=self._clients,
             access=self._access,
             quotas=None if self._access is None else self._rates,
             audit_log=self._audit_log,
         )
+        self._server = RpcServer(self._reactor, self._registry, status, options)
         self._rates.replace(self._quotas)
         self._reactor.call(self._registry.use_quotas, self._quotas)
         try:

@@ -1,0 +1,49 @@
+"""
+The options of the gRPC server.
+"""
+
+from collections.abc import Callable, Sequence
+
+from attrs import field, frozen
+
+from twisted_registry.config.limits import ClientLimits, Limits
+from twisted_registry.config.network import NetworkSettings, UnixSettings
+from twisted_registry.contracts.access import IAccess, IAuditLog
+from twisted_registry.contracts.observation import IEdgeObserver
+from twisted_registry.contracts.quotas import IRateQuotas
+from twisted_registry.rpc.methods import Service
+from twisted_registry.rpc.tls import ServerTls
+
+
+@frozen(kw_only=True)
+class ServerOptions:
+    """
+    The options of a server.
+
+    Attributes:
+        network: where it listens.
+        limits: the limits on transfers.
+        clients: the limits on clients.
+        unix: the Unix socket; by default there is none.
+        access_log: whether each call is logged, at level debug.
+        services: further services to serve, in addition to the registry and health.
+        access: says who calls and what they may do; ``None`` without access control.
+        tls: the certificates; ``None`` without encryption.
+        certificate_end: returns when a certificate in PEM expires, in seconds since the Unix epoch.
+        quotas: the quotas of calls and bytes; ``None`` without a policy.
+        audit_log: records calls; ``None`` for no record.
+        observer: what calls are reported to; ``None`` for nothing.
+    """
+
+    network: NetworkSettings
+    limits: Limits
+    clients: ClientLimits
+    unix: UnixSettings = field(factory=UnixSettings)
+    access_log: bool = False
+    services: Sequence[Service] = ()
+    access: IAccess | None = None
+    tls: ServerTls | None = None
+    certificate_end: Callable[[bytes], float | None] = lambda pem: None
+    quotas: IRateQuotas | None = None
+    audit_log: IAuditLog | None = None
+    observer: IEdgeObserver | None = None
