@@ -33,7 +33,8 @@ make() {
     case $1 in
         run)
             stop
-            .venv/bin/twistd --nodaemon --pidfile= model-registry > daemon.log 2>&1 < /dev/null &
+            : > daemon.log  # here, because a log of before would end the wait
+            .venv/bin/twistd --nodaemon --pidfile= model-registry >> daemon.log 2>&1 < /dev/null &
             daemon=$!
             until grep -q 'listening on' daemon.log; do kill -0 $daemon; sleep 0.05; done ;;
         test) grep -q '^test:' "$root/Makefile" ;;
