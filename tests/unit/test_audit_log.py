@@ -36,16 +36,18 @@ class ChainTests(SynchronousTestCase):
 
     def test_form(self) -> None:
         """
-        A line is ASCII with sorted keys; line breaks, escapes and half characters of ids stay within it.
+        A line is ASCII, with its place in the chain first and then sorted keys; line breaks, escapes and half
+        characters of ids stay within it.
         """
         line, _ = ChainEnd().add({"model_id": 'a\nb\u2028c\x1b[0m"\ud800', "alias": "é"}, 1_700_000_000_000_000_001)
         self.assertTrue(line.isascii())
         self.assertEqual(line.splitlines(), [line])
         self.assertEqual(
             line.decode(),
-            '{"alias":"\\u00e9","model_id":"a\\nb\\u2028c\\u001b[0m\\"\\ud800","prev":"'
+            '{"prev":"'
             + FIRST_PREV
-            + '","seq":1,"time":"2023-11-14T22:13:20.000000001Z"}',
+            + '","seq":1,"time":"2023-11-14T22:13:20.000000001Z",'
+            + '"alias":"\\u00e9","model_id":"a\\nb\\u2028c\\u001b[0m\\"\\ud800"}',
         )
 
     def test_time(self) -> None:

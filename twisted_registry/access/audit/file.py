@@ -119,12 +119,13 @@ class AuditFile:
             raise AuditUnavailable("it does not hold lines of an audit log; name another file")
         return Tail(self.end, content.removesuffix(b"\n"), content.endswith(b"\n"))
 
-    def add(self, entries: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
+    def add(self, entries: Sequence[tuple[int, str]]) -> None:
         """
         Add lines, and make them durable.
 
         Args:
-            entries: the time of each in nanoseconds since the Unix epoch, and its other fields.
+            entries: the time of each in nanoseconds since the Unix epoch, and its other fields as ``encode`` returns
+                them.
 
         Raises:
             AuditUnavailable: they may not be durable.  The file is closed.
@@ -132,7 +133,7 @@ class AuditFile:
         assert self._descriptor is not None, "the file is open"
         end, lines = self.end, []
         for time_ns, entry in entries:
-            line, end = end.add(entry, time_ns)
+            line, end = end.add_encoded(entry, time_ns)
             lines.append(line + b"\n")
         try:
             self._write_all(self._descriptor, b"".join(lines))

@@ -17,6 +17,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from twisted_registry import __version__
+from twisted_registry.access.audit.chain import encode
 from twisted_registry.access.audit.file import AuditFile, AuditSystem
 from twisted_registry.contracts.access import IAuditLog
 from twisted_registry.domain.errors import AuditUnavailable
@@ -32,7 +33,7 @@ _LOG_SECONDS = 60.0
 _HUNG_SECONDS = 10.0
 """A sync that takes longer is taken for one that never ends."""
 
-_Pending = tuple[int, Mapping[str, Any], "Future[None] | None"]
+_Pending = tuple[int, str, "Future[None] | None"]
 
 
 @implementer(IAuditLog)
@@ -107,7 +108,7 @@ class AuditLog:
             AuditUnavailable: the file cannot be used.
         """
         start = {"event": "start", "pid": os.getpid(), "server": __version__, **self._file.open()}
-        self._file.add([(self._now_ns(), start)])
+        self._file.add([(self._now_ns(), encode(start))])
         self._thread.start()
 
     def _miss(self, entries: int) -> None:
@@ -116,16 +117,18 @@ class AuditLog:
 
     def append(self, entry: Mapping[str, Any]) -> None:
         """See ``IAuditLog.append``."""
+        line = encode(entry)
         with self._changed:
             if self._is_closed or len(self._pending) >= self._pending_max:
                 self._miss(1)
                 return
-            self._pending.append((self._now_ns(), entry, None))
+            self._pending.append((self._now_ns(), line, None))
             if len(self._pending) == 1:
                 self._changed.notify()
 
     def record(self, entry: Mapping[str, Any]) -> "Future[None]":
         """See ``IAuditLog.record``."""
+        line = encode(entry)
         written: Future[None] = Future()
         written.set_running_or_notify_cancel()  # a call that is cancelled does not cancel it
         with self._changed:
@@ -136,7 +139,7 @@ class AuditLog:
                 self._miss(1)
                 written.set_exception(AuditUnavailable(problem))
                 return written
-            self._pending.append((self._now_ns(), entry, written))
+            self._pending.append((self._now_ns(), line, written))
             self._is_awaited = True
             self._changed.notify()
         return written
@@ -158,7 +161,7 @@ class AuditLog:
         """
         with self._changed:
             if not self._is_closed:
-                self._pending.append((self._now_ns(), {"event": "stop"}, None))
+                self._pending.append((self._now_ns(), encode({"event": "stop"}), None))
             self._is_closed = True
             self._changed.notify()
         if self._thread.ident is not None:
@@ -225,7 +228,7 @@ class AuditLog:
     def _add_missing(self, torn: Mapping[str, Any]) -> None:
         # Alone, so that nothing else is lost if the file still cannot be written.
         missing = self._missing
-        self._file.add([(self._now_ns(), {"event": "missing", "count": missing, **torn})])
+        self._file.add([(self._now_ns(), encode({"event": "missing", "count": missing, **torn}))])
         with self._changed:
             self._missing -= missing
         if self._problem:
