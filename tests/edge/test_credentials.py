@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.edge.test_permissions import CASES, Case
 from tests.support.access import grant
+from tests.support.calls import code_of
 from tests.support.client import DEADLINE_SECONDS
 from twisted_registry.access.callers import Callers
 from twisted_registry.access.client_certificates import ClientCertificates
@@ -82,16 +83,7 @@ class CredentialTests(SynchronousTestCase):
         messages = request if isinstance(request, list) else [request]
         begin: Any = self.channel.stream_stream(case.path, lambda message: message.SerializeToString(), bytes)
         metadata = [("authorization", value) for value in values]
-        call = begin(iter(messages), metadata=metadata, timeout=DEADLINE_SECONDS)
-        try:
-            next(call)
-        except StopIteration:
-            pass
-        except grpc.RpcError as error:
-            code: grpc.StatusCode = error.code()
-            return code
-        call.cancel()
-        return grpc.StatusCode.OK
+        return code_of(begin(iter(messages), metadata=metadata, timeout=DEADLINE_SECONDS))
 
     def wrong_credentials(self) -> Mapping[str, tuple[str, ...]]:
         """

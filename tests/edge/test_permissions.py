@@ -14,6 +14,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.access import Grants, NamedTokens, grant
+from tests.support.calls import code_of
 from tests.support.client import DEADLINE_SECONDS, body, header
 from twisted_registry.access.callers import Callers
 from twisted_registry.contracts.archive import IArchive
@@ -223,16 +224,7 @@ class PermissionsCase(SynchronousTestCase):
         """
         Make a call, and return its code; OK once a stream has sent a message.
         """
-        call = self.begin(path, request, token)
-        try:
-            next(call)
-        except StopIteration:
-            pass
-        except grpc.RpcError as error:
-            code: grpc.StatusCode = error.code()
-            return code
-        call.cancel()
-        return grpc.StatusCode.OK
+        return code_of(self.begin(path, request, token))
 
 
 class MatrixTests(PermissionsCase):

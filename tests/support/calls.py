@@ -118,3 +118,21 @@ def call_on(context: Any, method: Method = METHOD) -> CallContext:
         context: gRPC's side of it.
     """
     return CallContext(method, context)
+
+
+def code_of(call: Any) -> grpc.StatusCode:
+    """
+    Return the code of a call that a client has begun; OK once it has sent a message.
+
+    Args:
+        call: the grpc call object, which gives the messages.
+    """
+    try:
+        next(call)
+    except StopIteration:
+        pass
+    except grpc.RpcError as error:
+        code: grpc.StatusCode = error.code()
+        return code
+    call.cancel()
+    return grpc.StatusCode.OK
