@@ -109,11 +109,11 @@ def requirements() -> dict[str, str]:
 
 def extra(name: str) -> str:
     """
-    Return the only requirement of an extra in setup.cfg.
+    Return the first requirement of an extra in setup.cfg.
     """
     config = ConfigParser()
     config.read("setup.cfg")
-    return config["options.extras_require"][name].strip()
+    return config["options.extras_require"][name].strip().splitlines()[0]
 
 
 def client_distribution() -> dict[str, Any]:
@@ -127,7 +127,12 @@ def client_distribution() -> dict[str, Any]:
         "description": "The client of twisted-registry, a versioned key-value store for machine-learning models",
         "packages": ["twisted_registry", *find_packages(include=included)],
         "install_requires": [required[name] for name in sorted(CLIENT_REQUIREMENTS)],
-        "extras_require": {"twisted": [required["twisted"]], "keyring": [extra("keyring")]},
+        # The client continues the traces of its program, which brings an SDK: it needs only the API of OpenTelemetry.
+        "extras_require": {
+            "twisted": [required["twisted"]],
+            "keyring": [extra("keyring")],
+            "tracing": [extra("tracing")],
+        },
         # Separate from that of the other distribution: a wheel has all files in there.
         "options": {"build": {"build_base": "build/client"}},
         "cmdclass": {**COMMANDS, "build_py": ClientBuildPy},
