@@ -13,7 +13,7 @@ from tests.support.daemon import TIMEOUT_SECONDS, clean_environment, run_command
 from tests.support.registry_case import RegistryTestCase
 from twisted_registry.client import BlockingClient
 
-PAGE = (ROOT / "docs" / "guides" / "operate.md").read_text()
+PAGE = (ROOT / "docs" / "guides" / "back-up.md").read_text()
 SECTION = re.search(r"^## Backup and restore\n(.*?)^## ", PAGE, re.DOTALL | re.MULTILINE)
 COMMAND = [sys.executable, "-m", "twisted_registry.cli", "archive", "raise-numbers"]
 

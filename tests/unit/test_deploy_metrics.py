@@ -4,14 +4,17 @@ Tests of the alert rules and the board: what they ask for exists, and nothing is
 
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import yaml
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.exposition import Samples
+from twisted_registry.cli.group import command as root
 from twisted_registry.observability import metrics
 from twisted_registry.observability.metrics import Metric
 from twisted_registry.observability.server_metrics import ServerMetrics
@@ -20,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 RULES = ROOT / "deploy" / "prometheus" / "alerts.yml"
 CONFIGURATION = ROOT / "deploy" / "prometheus" / "prometheus.yml"
 BOARD = ROOT / "deploy" / "grafana" / "twisted-registry.json"
-GUIDE = ROOT / "docs" / "guides" / "observe.md"
+GUIDE = ROOT / "docs" / "guides" / "alerts.md"
 
 NOT_SHOWN: set[str] = set()
 """The metrics that are deliberately neither on the board nor in an alert."""
@@ -40,6 +43,27 @@ def panels() -> list[dict[str, Any]]:
     Return the panels of the board that show something.
     """
     return [panel for panel in json.loads(BOARD.read_text())["panels"] if panel["type"] != "row"]
+
+
+def runbooks() -> list[tuple[str, str]]:
+    """
+    Return the sections of the guide, each with its title.
+    """
+    return re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", GUIDE.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def parsed(line: str) -> None:
+    """
+    Parse a command of the guide, without running it.
+    """
+    command: click.Command = root
+    context, words = click.Context(root), shlex.split(line)[1:]
+    while isinstance(command, click.Group):
+        name = words.pop(0)
+        found = command.get_command(context, name)
+        assert found is not None, line
+        command = found
+    command.make_context(command.name, [word.replace("$TWISTED_REGISTRY_SERVER", "host:1") for word in words])
 
 
 def expressions() -> Iterator[str]:
@@ -103,16 +127,27 @@ class RuleTests(SynchronousTestCase):
 
     def test_alerts(self) -> None:
         """
-        Each alert has a name, a severity and a summary, and the guide says what to do about it.
+        Each alert has a name, a severity, a summary, and a section of the guide that its annotation names.
         """
-        guide = GUIDE.read_text()
         names = [rule["alert"] for rule in alerts()]
         self.assertEqual(len(names), len(set(names)))
         for rule in alerts():
             self.assertIn(rule["labels"]["severity"], ("critical", "warning"))
             self.assertIn("$labels.instance", rule["annotations"]["summary"])
-            self.assertIn(f"| `{rule['alert']}` |", guide)
-        self.assertEqual(sorted(re.findall(r"^\| `(Registry\w+)` \|", guide, re.MULTILINE)), sorted(names))
+            self.assertEqual(rule["annotations"]["runbook"], f"docs/guides/alerts.md#{rule['alert'].lower()}")
+        self.assertEqual([title for title, _ in runbooks()], names)
+
+    def test_runbooks(self) -> None:
+        """
+        Each section of the guide says where to look first and when the alert is over, and its commands exist.
+        """
+        for title, text in runbooks():
+            self.assertIn("- **First look.** ", text, title)
+            self.assertIn("- **Over** ", text, title)
+        lines = re.findall(r"^ *(twisted-registry .*)$|`(twisted-registry [^`]*)`", GUIDE.read_text(), re.MULTILINE)
+        self.assertGreater(len(lines), 8)
+        for line in (block or inline for block, inline in lines):
+            parsed(line)
 
     def test_configuration(self) -> None:
         """
