@@ -444,6 +444,13 @@ class LifecycleContract(LifecycleCase):
         for _ in range(205):
             self.client.create(self.model_id, b"x", archived=True)
         self.assertEqual(self.numbers("", "number desc"), list(range(207, 0, -1)))
+        found = self.registry.iterate("search", self.model_id, "archived", "number desc", skip=150)
+        self.assertEqual([record.number for record in found], [*range(57, 2, -1), 1])
+        self.assertEqual(self.registry.call("count_versions", self.model_id), 207)
+        self.assertEqual(self.registry.call("count_versions", self.model_id, "number > 200 OR NOT archived"), 8)
+        self.assertEqual(self.registry.call("count_versions", self.model_id, "labels:pin"), 0)
+        with self.assertRaises(errors.InvalidRequest):
+            list(self.registry.iterate("search", self.model_id, skip=-1))
 
     def test_mistakes_in_searches(self) -> None:
         """
@@ -518,6 +525,10 @@ class LifecycleContract(LifecycleCase):
             self.client.save_model(model_id, search=self.model_id)
         found = self.registry.iterate("search_models", f'metadata.search = "{self.model_id}"', "model_id desc")
         self.assertEqual([record.model_id for record in found], ids[::-1])
+        mine = f'metadata.search = "{self.model_id}"'
+        found = self.registry.iterate("search_models", mine, skip=103)
+        self.assertEqual([record.model_id for record in found], ids[103:])
+        self.assertEqual(self.registry.call("count_models", mine), 105)
         (record,) = self.registry.iterate("search_models", f'model_id = "{self.model_id}"')
         self.assertEqual(record, self.registry.call("model_record", self.model_id))
 

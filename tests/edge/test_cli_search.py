@@ -65,6 +65,17 @@ class SearchTests(SearchCase):
         best = ("search", self.model_id, "--sort", "metrics.return desc")
         self.assertEqual(self.numbers(*best), [3, 1, 2])
         self.assertEqual(self.numbers(*best, "--limit", "1"), [3])
+        self.assertEqual(self.numbers(*best, "--skip", "1", "--limit", "1"), [1])
+
+    def test_count(self) -> None:
+        """
+        --count prints the number of matches alone.
+        """
+        counted = ("search", self.model_id, "--filter", "metrics.return:*", "--count")
+        self.assertEqual(self.output(*counted), "2\n")
+        self.assertEqual(self.objects(*counted), [{"count": 2}])
+        self.assertEqual(self.output("search", self.model_id, "--count"), "3\n")
+        self.assertIn("leave out --sort", self.refused(2, *counted, "--limit", "1"))
 
     def test_cells(self) -> None:
         """

@@ -40,6 +40,12 @@ class SearchCase(SharedEdgeTestCase):
         page = self.v1.ListVersions(model_id=self.model_id, filter=filter, order_by=order_by, **fields)
         return [version.number for version in page.versions]
 
+    def listed(self, **fields: Any) -> Any:
+        """
+        Return a page.
+        """
+        return self.v1.ListVersions(model_id=self.model_id, **fields)
+
     def pages(self, page_size: int, filter: str = "", order_by: str = "") -> list[list[int]]:
         """
         List the numbers of the versions of each page.
@@ -70,6 +76,63 @@ class ListVersionsTests(SearchCase):
         for version in (listed[1], listed[2], listed[5]):
             self.assertEqual(version, self.v1.GetVersion(reference=f"{self.model_id}@{version.number}"))
         self.assertEqual(list(listed[1].aliases), ["production"])
+
+    def test_skip(self) -> None:
+        """
+        A page begins after the versions to skip, in every kind of list; past the end it is empty.
+        """
+        for filter, order_by in (
+            ("", ""),
+            ("", "number desc"),
+            ("archived AND number > 3", "number desc"),
+            ("labels.env:*", ""),
+            ("metrics.return > 2", "number desc"),
+            ("", "metrics.return desc"),
+        ):
+            everything = self.numbers(filter, order_by)
+            for skip in (0, 1, 7, len(everything) - 1, len(everything), 2**31 - 1):
+                page = self.v1.ListVersions(
+                    model_id=self.model_id, filter=filter, order_by=order_by, skip=skip, page_size=4
+                )
+                found = [version.number for version in page.versions]
+                self.assertEqual(found, everything[skip : skip + 4], (filter, order_by, skip))
+                if page.next_page_token:
+                    token = page.next_page_token
+                    rest = self.numbers(filter, order_by, page_token=token, page_size=3, skip=2)
+                    self.assertEqual(rest, everything[skip + 6 : skip + 9], (filter, order_by, skip))
+                else:
+                    self.assertGreaterEqual(skip + 4, len(everything))
+
+    def test_total_size(self) -> None:
+        """
+        The versions of a list are counted: all of them always, and matches of a filter if the request says so, on every
+        page.
+        """
+        for filter, order_by, total in (
+            ("", "", 30),
+            ("", "metrics.return desc", 30),
+            ("archived", "", 20),
+            ("number > 10 AND number <= 25", "number desc", 15),
+            ("labels.env:*", "", 15),
+            ("labels.env:*", "metrics.return", 15),
+            ("labels.env = c", "", 0),
+        ):
+            first = self.listed(filter=filter, order_by=order_by, show_total_size=True, page_size=4)
+            self.assertEqual(first.total_size, total, (filter, order_by))
+            if first.next_page_token:
+                token = first.next_page_token
+                later = self.listed(filter=filter, order_by=order_by, page_token=token, show_total_size=True, skip=1)
+                self.assertEqual(later.total_size, total, (filter, order_by))
+            uncounted = self.listed(filter=filter, order_by=order_by)
+            self.assertEqual(uncounted.total_size, 0 if filter else 30)
+
+    def test_negative_skip(self) -> None:
+        """
+        A negative number of entries to skip is refused.
+        """
+        code = self.v1.fails("ListVersions", model_id=self.model_id, skip=-1)
+        self.assertEqual(code, grpc.StatusCode.INVALID_ARGUMENT)
+        self.assertEqual(self.v1.fails("ListModels", skip=-1), grpc.StatusCode.INVALID_ARGUMENT)
 
     def test_filtered(self) -> None:
         """
@@ -277,6 +340,30 @@ class ListModelsTests(EdgeTestCase):
         self.restart()
         self.v1 = RegistryV1(self.client.channel)
         self.assertEqual(self.ids(filter="version_count >= 1"), ["a", "b/2", "c"])
+
+    def test_skip(self) -> None:
+        """
+        A page begins after the models to skip, and the models of a list are counted.
+        """
+        for filter, order_by, expected in (
+            ("", "", ["a", "b/1", "b/2", "c"]),
+            ("", "model_id desc", ["c", "b/2", "b/1", "a"]),
+            ("", "version_count desc", ["a", "c", "b/2", "b/1"]),
+            ("metadata.owner:*", "", ["a", "b/1", "b/2"]),
+            ("metadata.owner:*", "version_count", ["b/1", "b/2", "a"]),
+        ):
+            for skip in (0, 1, 3, 4, 2**31 - 1):
+                page = self.v1.ListModels(
+                    filter=filter, order_by=order_by, skip=skip, page_size=2, show_total_size=True
+                )
+                found = [model.model_id for model in page.models]
+                self.assertEqual(found, expected[skip : skip + 2], (filter, order_by, skip))
+                self.assertEqual(page.total_size, len(expected), (filter, order_by, skip))
+            first = self.v1.ListModels(filter=filter, order_by=order_by, page_size=1)
+            token = first.next_page_token
+            rest = self.ids(filter=filter, order_by=order_by, page_token=token, skip=1, page_size=1)
+            self.assertEqual(rest, expected[2:3])
+            self.assertEqual(first.total_size, 0 if filter else 4)
 
     def test_filtered(self) -> None:
         """

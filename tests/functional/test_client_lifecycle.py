@@ -548,6 +548,30 @@ class WrongAnswerTests(FakeRegistryCase):
             self.assert_bad(lambda client: client.prune("walker"), v1_Prune=streamed(answer))
 
 
+class OlderServerTests(FakeRegistryCase):
+    """
+    A server that ignores the newer fields of lists.
+    """
+
+    def test_skip_and_count(self) -> None:
+        """
+        It is not mistaken for one that has skipped or counted.
+        """
+        client = self.connect(
+            v1_ListVersions=always(v1.ListVersionsResponse(versions=[version()])),
+            v1_ListModels=always(v1.ListModelsResponse(models=[v1.Model(model_id="walker")])),
+        )
+        for act in (
+            lambda: list(client.search("walker", skip=1)),
+            lambda: client.count_versions("walker"),
+            lambda: list(client.search_models(skip=1)),
+            client.count_models,
+        ):
+            with self.assertRaises(errors.Unsupported) as caught:
+                act()
+            self.assertIn("cannot skip or count", str(caught.exception))
+
+
 class OtherServerTests(FakeRegistryCase):
     """
     A server without ``twisted_registry.v1``.

@@ -78,6 +78,18 @@ class VersionNumbersTests(SynchronousTestCase):
         self.assertEqual(numbers.position(start), len([number for number in merged if number < start]))
 
     @settings(deadline=None)
+    @given(LOADED, st.integers(0, HIGHEST), st.none() | st.integers(-1, HIGHEST + 60))
+    def test_skipping(self, loaded: list[int], skip: int, after: int | None) -> None:
+        """
+        The first numbers are left out, in both directions, and after any number.
+        """
+        numbers = VersionNumbers.of_archived(loaded)
+        higher = [number for number in loaded if after is None or number > after]
+        lower = [number for number in reversed(loaded) if after is None or number < after]
+        self.assertEqual(list(numbers.skipping(skip, after)), higher[skip:])
+        self.assertEqual(list(numbers.skipping(skip, after, is_descending=True)), lower[skip:])
+
+    @settings(deadline=None)
     @given(LOADED, STEPS)
     def test_never_changed(self, loaded: list[int], steps: list[tuple[str, int]]) -> None:
         """

@@ -11,7 +11,8 @@ from zope.interface import implementer
 from tests.support.registry import PumpedRegistryCase
 from tests.support.runtimes import DeferredRuntime
 from twisted_registry.application.queries import Queries
-from twisted_registry.application.search import Searches, SearchRequest
+from twisted_registry.application.search import Searches
+from twisted_registry.application.search_pages import SearchRequest
 from twisted_registry.application.search_work import SearchWork
 from twisted_registry.contracts.application import IBudget, IReservation
 from twisted_registry.domain.annotations import AnnotationUpdate

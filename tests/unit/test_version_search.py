@@ -73,6 +73,46 @@ class SearchTests(SynchronousTestCase):
         expected = naive_sorted(keys, [each for each in EXAMPLES if is_match(each)])
         self.assertEqual(pages(index, found, length, step), expected)
 
+    @given(naive_filters | st.just(("", lambda record: True)), orders, st.integers(0, 12), st.integers(0, 60))
+    @settings(max_examples=300, deadline=None)
+    def test_skip(self, naive: Naive, keys: Keys, length: int, skip: int) -> None:
+        """
+        Matches are left out from the beginning, or after a page; then the search goes on as without them.
+        """
+        text, is_match = naive
+        found = query(text, order_text(keys))
+        index = index_of(EXAMPLES, found.order)
+        expected = naive_sorted(keys, [each for each in EXAMPLES if is_match(each)])
+        after = found.order.position(expected[length - 1]) if 0 < length <= len(expected) else None
+        search = VersionSearch(index, found, 5, after, skip)
+        while not search.step(7):
+            pass
+        begin = skip if after is None else length + skip
+        self.assertEqual(search.found, expected[begin : begin + 5])
+
+    def test_count(self) -> None:
+        """
+        A search that skips everything counts the matches.
+        """
+        found = query("number > 90 AND metrics.x < 300", "metrics.x")
+        index = index_of((version(number, metrics={"x": float(number)}) for number in range(1, 1001)), found.order)
+        search = VersionSearch(index, found, 1, skip=10**9)
+        while not search.step(100):
+            pass
+        self.assertEqual((search.found, search.matched, search.is_exhausted), ([], 209, True))
+
+    def test_skip_looks_at_few(self) -> None:
+        """
+        Without a filter nothing is examined to skip versions.
+        """
+        for order in ("", "number desc", "metrics.x desc"):
+            found = query("", order)
+            index = index_of((version(number, metrics={"x": -float(number)}) for number in range(1, 1001)), found.order)
+            search = VersionSearch(index, found, 2, skip=700)
+            self.assertTrue(search.step(2))
+            numbers = [299 + 1, 299] if order == "number desc" else [701, 702]
+            self.assertEqual([record.number for record in search.found], numbers)
+
     def test_few_are_examined(self) -> None:
         """
         A bound on the first field of the order is where the search begins and ends.

@@ -290,7 +290,7 @@ class BlockingClient:
         """
         return BlockingItems(self._client.models())
 
-    def search_models(self, filter: str = "", order_by: str = "") -> BlockingItems[ModelRecord]:
+    def search_models(self, filter: str = "", order_by: str = "", *, skip: int = 0) -> BlockingItems[ModelRecord]:
         """
         List the models that match a filter, in an order.  The list is fetched in pages during the iteration.
         ``docs/reference/filters.md`` describes filters and orders.
@@ -298,6 +298,7 @@ class BlockingClient:
         Args:
             filter: such as ``metadata.owner = ada``; empty for all models.
             order_by: such as ``version_count desc``; empty for by id.
+            skip: how many models to leave out first.
 
         Returns:
             An iterator over the models' records.
@@ -307,7 +308,23 @@ class BlockingClient:
                 iteration.
             Unsupported: the server does not have this call.
         """
-        return BlockingItems(self._client.search_models(filter, order_by))
+        return BlockingItems(self._client.search_models(filter, order_by, skip=skip))
+
+    def count_models(self, filter: str = "") -> int:
+        """
+        Return how many models match a filter, of those that the caller may read.
+
+        Args:
+            filter: such as ``metadata.owner = ada``; empty for all models.
+
+        Returns:
+            The number of models.
+
+        Raises:
+            InvalidFilter: the filter has a mistake.
+            Unsupported: the server does not have this call, or cannot count.
+        """
+        return event_loop_thread.run(self._client.count_models(filter))
 
     def publish(
         self,
@@ -699,7 +716,9 @@ class BlockingClient:
         """
         return event_loop_thread.run(self._client.get(version))
 
-    def search(self, model_id: str, filter: str = "", order_by: str = "") -> BlockingItems[VersionRecord]:
+    def search(
+        self, model_id: str, filter: str = "", order_by: str = "", *, skip: int = 0
+    ) -> BlockingItems[VersionRecord]:
         """
         List the versions of a model that match a filter, in an order::
 
@@ -712,6 +731,7 @@ class BlockingClient:
             model_id: the model.
             filter: such as ``archived AND metrics.return > 200``; empty for all versions.
             order_by: such as ``metrics.return desc, number``; empty for by number.
+            skip: how many versions to leave out first.  The server finds the next one at once if there is no filter.
 
         Returns:
             An iterator over the versions' records.
@@ -722,7 +742,25 @@ class BlockingClient:
             UnknownModel: there is no such model.
             Unsupported: the server does not have this call.
         """
-        return BlockingItems(self._client.search(model_id, filter, order_by))
+        return BlockingItems(self._client.search(model_id, filter, order_by, skip=skip))
+
+    def count_versions(self, model_id: str, filter: str = "") -> int:
+        """
+        Return how many versions of a model match a filter.
+
+        Args:
+            model_id: the model.
+            filter: such as ``archived AND metrics.return > 200``; empty for all versions.
+
+        Returns:
+            The number of versions.
+
+        Raises:
+            InvalidFilter: the filter has a mistake.
+            UnknownModel: there is no such model.
+            Unsupported: the server does not have this call, or cannot count.
+        """
+        return event_loop_thread.run(self._client.count_versions(model_id, filter))
 
     def best(self, model_id: str, metric: str, *, lowest: bool = False, filter: str = "") -> VersionRecord:
         """

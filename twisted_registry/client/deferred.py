@@ -301,7 +301,7 @@ class DeferredClient(DeferredClientBase):
         """
         return DeferredIterator(self._defer, self._client.models())
 
-    def search_models(self, filter: str = "", order_by: str = "") -> DeferredIterator[ModelRecord]:
+    def search_models(self, filter: str = "", order_by: str = "", *, skip: int = 0) -> DeferredIterator[ModelRecord]:
         """
         List the models that match a filter, in an order.  The list is fetched in pages during the iteration.
         ``docs/reference/filters.md`` describes filters and orders.
@@ -309,6 +309,7 @@ class DeferredClient(DeferredClientBase):
         Args:
             filter: such as ``metadata.owner = ada``; empty for all models.
             order_by: such as ``version_count desc``; empty for by id.
+            skip: how many models to leave out first.
 
         Returns:
             An iterator over the models' records.
@@ -318,7 +319,23 @@ class DeferredClient(DeferredClientBase):
                 iteration.
             Unsupported: the server does not have this call.
         """
-        return DeferredIterator(self._defer, self._client.search_models(filter, order_by))
+        return DeferredIterator(self._defer, self._client.search_models(filter, order_by, skip=skip))
+
+    def count_models(self, filter: str = "") -> "Deferred[int]":
+        """
+        Return how many models match a filter, of those that the caller may read.
+
+        Args:
+            filter: such as ``metadata.owner = ada``; empty for all models.
+
+        Returns:
+            A Deferred that fires with the number of models.
+
+        Raises:
+            InvalidFilter: the filter has a mistake.
+            Unsupported: the server does not have this call, or cannot count.
+        """
+        return self._defer(self._client.count_models(filter))
 
     def publish(
         self,
@@ -710,7 +727,9 @@ class DeferredClient(DeferredClientBase):
         """
         return self._defer(self._client.get(version))
 
-    def search(self, model_id: str, filter: str = "", order_by: str = "") -> DeferredIterator[VersionRecord]:
+    def search(
+        self, model_id: str, filter: str = "", order_by: str = "", *, skip: int = 0
+    ) -> DeferredIterator[VersionRecord]:
         """
         List the versions of a model that match a filter, in an order::
 
@@ -723,6 +742,7 @@ class DeferredClient(DeferredClientBase):
             model_id: the model.
             filter: such as ``archived AND metrics.return > 200``; empty for all versions.
             order_by: such as ``metrics.return desc, number``; empty for by number.
+            skip: how many versions to leave out first.  The server finds the next one at once if there is no filter.
 
         Returns:
             An iterator over the versions' records.
@@ -733,7 +753,25 @@ class DeferredClient(DeferredClientBase):
             UnknownModel: there is no such model.
             Unsupported: the server does not have this call.
         """
-        return DeferredIterator(self._defer, self._client.search(model_id, filter, order_by))
+        return DeferredIterator(self._defer, self._client.search(model_id, filter, order_by, skip=skip))
+
+    def count_versions(self, model_id: str, filter: str = "") -> "Deferred[int]":
+        """
+        Return how many versions of a model match a filter.
+
+        Args:
+            model_id: the model.
+            filter: such as ``archived AND metrics.return > 200``; empty for all versions.
+
+        Returns:
+            A Deferred that fires with the number of versions.
+
+        Raises:
+            InvalidFilter: the filter has a mistake.
+            UnknownModel: there is no such model.
+            Unsupported: the server does not have this call, or cannot count.
+        """
+        return self._defer(self._client.count_versions(model_id, filter))
 
     def best(self, model_id: str, metric: str, *, lowest: bool = False, filter: str = "") -> "Deferred[VersionRecord]":
         """

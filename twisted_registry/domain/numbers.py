@@ -83,6 +83,21 @@ class VersionNumbers:
         """
         return self._all.descending(number)
 
+    def skipping(self, skip: int, after: int | None = None, *, is_descending: bool = False) -> Iterator[int]:
+        """
+        Iterate over the numbers without the first ones, which takes O(log n) to begin.
+
+        Args:
+            skip: how many to leave out.
+            after: the number that those come after; ``None`` for all numbers.
+            is_descending: whether the highest number comes first.
+        """
+        if is_descending:
+            index = (len(self) if after is None else self.position(after)) - 1 - skip
+            return iter(()) if index < 0 else self.ending_at(self.at(index))
+        index = (0 if after is None else self.position(after + 1)) + skip
+        return iter(()) if index >= len(self) else self.starting_at(self.at(index))
+
     def transient(self) -> Iterator[int]:
         """
         Iterate in ascending order over the numbers of the transient versions.

@@ -8,6 +8,7 @@ from typing import Any
 
 from twisted_registry.domain.query import OrderKey, Position, Query, Range
 from twisted_registry.domain.records import VersionRecord
+from twisted_registry.domain.sorted_tree import SortedTree
 from twisted_registry.domain.version_index import OrderTree, Records, VersionIndex, is_by_number
 
 _Item = tuple[Any, Any]
@@ -21,23 +22,32 @@ class VersionSearch:
 
     Attributes:
         found: the versions found so far, in order.
+        matched: how many versions have matched so far, with those that were skipped.
+        is_exhausted: whether it has looked at all versions.
     """
 
-    def __init__(self, index: VersionIndex, query: Query, count: int, after: Position | None = None) -> None:
+    def __init__(
+        self, index: VersionIndex, query: Query, count: int, after: Position | None = None, skip: int = 0
+    ) -> None:
         """
 
         Args:
             index: has the query's order.
             count: the most versions to find.
             after: the position of the last version of the page before; ``None`` to begin.
+            skip: how many matches to leave out first.  Without a filter this takes O(log n).
 
         Raises:
             InvalidRequest: the position is not from the query's order.
         """
         self.found: list[VersionRecord] = []
+        self.matched = 0
+        self.is_exhausted = False
         self._matches = query.filter.matches
-        self._count = count
-        self._items = _walk(index, query, None if after is None else query.order.key_at(after))
+        self._wanted = count
+        self._skip = skip if query.filter.cost else 0
+        key = None if after is None else query.order.key_at(after)
+        self._items = _walk(index, query, key) if query.filter.cost or not skip else _seek(index, query, key, skip)
 
     def step(self, most: int) -> bool:
         """
@@ -47,14 +57,33 @@ class VersionSearch:
             whether the search has ended.
         """
         examined = 0
-        matches, found, count = self._matches, self.found, self._count
+        matches, found, wanted = self._matches, self.found, self._wanted
         for _, record in islice(self._items, most):
             examined += 1
             if matches(record):
-                found.append(record)
-                if len(found) == count:
-                    return True
-        return examined < most
+                self.matched += 1
+                if self.matched > self._skip:
+                    found.append(record)
+                    if len(found) == wanted:
+                        return True
+        self.is_exhausted = examined < most
+        return self.is_exhausted
+
+
+def _seek(index: VersionIndex, query: Query, after: tuple[Any, ...] | None, skip: int) -> Iterator[_Item]:
+    """
+    Iterate over all versions in the order of a query, without the first ones after a key.
+    """
+    by_number = is_by_number(query.order)
+    tree: SortedTree[Any, VersionRecord] = index.records if by_number else index.tree(query.order)
+    if by_number and query.order.keys[0].is_descending:
+        stop = len(tree) if after is None else tree.position(-after[1])
+        position = stop - 1 - skip
+        return iter(()) if position < 0 else tree.descending_items(tree.at(position))
+    last = after[1] if by_number and after is not None else after
+    position = 0 if last is None else tree.position(last) + (last in tree)
+    position += skip
+    return iter(()) if position >= len(tree) else tree.ascending_items(tree.at(position))
 
 
 def _walk(index: VersionIndex, query: Query, after: tuple[Any, ...] | None) -> Iterator[_Item]:

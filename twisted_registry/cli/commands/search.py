@@ -5,7 +5,7 @@ The command that finds versions.
 import click
 
 from twisted_registry.cli.errors import EXIT_STATUS_HELP
-from twisted_registry.cli.output import json_option
+from twisted_registry.cli.output import json_option, print_object
 from twisted_registry.cli.params import ModelType
 from twisted_registry.cli.query_options import filter_option, sort_option
 from twisted_registry.cli.records import print_search
@@ -22,6 +22,7 @@ Examples:
   twisted-registry search walker --sort 'metrics.return desc' --limit 3
   twisted-registry search walker --filter 'archived AND metrics.return > 200'
   twisted-registry search walker --filter 'age < 7d AND labels.env = stairs' --json | jq .version_number
+  twisted-registry search walker --filter 'metrics.return > 200' --count
 """
 
 
@@ -30,11 +31,31 @@ Examples:
 @filter_option
 @sort_option
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Print the first N.")
+@click.option("--skip", type=click.IntRange(0), metavar="N", default=0, help="Leave out the first N.")
+@click.option("--count", "is_counted", is_flag=True, help="Print only how many there are.")
 @json_option
 @with_server
-def search(server: Server, model: Reference, filter_text: str, order_by: str, limit: int | None, as_json: bool) -> None:
+def search(
+    server: Server,
+    model: Reference,
+    filter_text: str,
+    order_by: str,
+    limit: int | None,
+    skip: int,
+    is_counted: bool,
+    as_json: bool,
+) -> None:
     """
     Run the command.
     """
+    if is_counted and (order_by or limit is not None or skip):
+        raise click.UsageError("--count counts all matches; leave out --sort, --limit and --skip")
     with server.client() as client:
-        print_search(client.search(model.model_id, filter_text, order_by), limit, as_json)
+        if not is_counted:
+            print_search(client.search(model.model_id, filter_text, order_by, skip=skip), limit, as_json)
+            return
+        count = client.count_versions(model.model_id, filter_text)
+    if as_json:
+        print_object({"count": count})
+    else:
+        click.echo(count)

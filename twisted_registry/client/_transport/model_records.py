@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import frozen
 
-from twisted_registry.client._transport.pages import PAGE, entries
+from twisted_registry.client._transport.pages import PAGE, entries, set_place, with_place
 from twisted_registry.client._transport.records import model_record
 from twisted_registry.client._transport.registry_api import RegistryApi
 from twisted_registry.client._transport.replies import bad_reply
@@ -95,23 +95,33 @@ class ModelRecords:
             raise bad_reply("it sent the model without the change", model_id)
         return record
 
-    def search(self, matching: str, order_by: str) -> AsyncGenerator[ModelRecord, None]:
+    def search(self, matching: str, order_by: str, skip: int) -> AsyncGenerator[ModelRecord, None]:
         """
         Yield the models that match a filter.
 
         Args:
             matching: the filter; empty for all models.
             order_by: the order; empty for by id.
+            skip: how many of them to leave out first.
         """
         request = v1.ListModelsRequest(
             filter=sendable_text(matching, "filter"), order_by=sendable_text(order_by, "order_by"), page_size=PAGE
         )
 
         async def fetch(token: str) -> Any:
-            request.page_token = token
-            return await self._api.call("ListModels", request, v1.ListModelsResponse, most=PAGE)
+            set_place(request, token, skip)
+            reply = await self._api.call("ListModels", request, v1.ListModelsResponse, most=PAGE)
+            return with_place(reply, request, reply.models)
 
         return entries(fetch, lambda page: [model_record(each) for each in page.models])
+
+    async def count(self, matching: str) -> int:
+        """
+        Return how many models match a filter.
+        """
+        request = v1.ListModelsRequest(filter=sendable_text(matching, "filter"), page_size=1, show_total_size=True)
+        reply = await self._api.call("ListModels", request, v1.ListModelsResponse, most=1)
+        return int(with_place(reply, request, reply.models).total_size)
 
 
 def _has_changed(record: ModelRecord, pairs: Mapping[str, str], removed: Collection[str]) -> bool:

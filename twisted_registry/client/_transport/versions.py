@@ -9,7 +9,7 @@ from uuid import uuid4
 from attrs import evolve, frozen
 
 from twisted_registry.client._transport.annotations import annotations_request
-from twisted_registry.client._transport.pages import PAGE, entries
+from twisted_registry.client._transport.pages import PAGE, entries, set_place, with_place
 from twisted_registry.client._transport.records import version_record
 from twisted_registry.client._transport.registry_api import RegistryApi
 from twisted_registry.client._transport.replies import bad_reply
@@ -177,7 +177,9 @@ class Versions:
         self._api.calls.connection.memory.saw(model_id, copied.number)
         return copied
 
-    def search(self, model_id: str, matching: str, order_by: str, most: int = PAGE) -> AsyncGenerator[VersionRecord]:
+    def search(
+        self, model_id: str, matching: str, order_by: str, most: int = PAGE, skip: int = 0
+    ) -> AsyncGenerator[VersionRecord]:
         """
         Yield the versions that match a filter.
 
@@ -186,6 +188,7 @@ class Versions:
             matching: the filter; empty for all versions.
             order_by: the order; empty for by number.
             most: how many versions a page may have.
+            skip: how many of them to leave out first.
         """
         request = v1.ListVersionsRequest(
             model_id=sendable_model_id(model_id),
@@ -195,10 +198,24 @@ class Versions:
         )
 
         async def fetch(token: str) -> Any:
-            request.page_token = token
-            return await self._api.call("ListVersions", request, v1.ListVersionsResponse, model_id, most=most)
+            set_place(request, token, skip)
+            reply = await self._api.call("ListVersions", request, v1.ListVersionsResponse, model_id, most=most)
+            return with_place(reply, request, reply.versions)
 
         return entries(fetch, lambda page: [version_record(each, model_id) for each in page.versions], model_id, most)
+
+    async def count(self, model_id: str, matching: str) -> int:
+        """
+        Return how many versions match a filter.
+        """
+        request = v1.ListVersionsRequest(
+            model_id=sendable_model_id(model_id),
+            filter=sendable_text(matching, "filter"),
+            page_size=1,
+            show_total_size=True,
+        )
+        reply = await self._api.call("ListVersions", request, v1.ListVersionsResponse, model_id, most=1)
+        return int(with_place(reply, request, reply.versions).total_size)
 
     async def best(self, model_id: str, metric: str, lowest: bool, matching: str) -> VersionRecord:
         """

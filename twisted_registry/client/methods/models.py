@@ -151,7 +151,7 @@ class ModelMethods(MethodsBase):
 
         return Items(self._session.queries.models())
 
-    def search_models(self, filter: str = "", order_by: str = "") -> "Items[ModelRecord]":
+    def search_models(self, filter: str = "", order_by: str = "", *, skip: int = 0) -> "Items[ModelRecord]":
         """
         List the models that match a filter, in an order.  The list is fetched in pages during the iteration.
         ``docs/reference/filters.md`` describes filters and orders.
@@ -159,6 +159,7 @@ class ModelMethods(MethodsBase):
         Args:
             filter: such as ``metadata.owner = ada``; empty for all models.
             order_by: such as ``version_count desc``; empty for by id.
+            skip: how many models to leave out first.
 
         Returns:
             An iterator over the models' records.
@@ -170,4 +171,20 @@ class ModelMethods(MethodsBase):
         """
         from twisted_registry.client._iterators import Items
 
-        return Items(self._session.model_records.search(filter, order_by))
+        return Items(self._session.model_records.search(filter, order_by, skip))
+
+    async def count_models(self, filter: str = "") -> int:
+        """
+        Return how many models match a filter, of those that the caller may read.
+
+        Args:
+            filter: such as ``metadata.owner = ada``; empty for all models.
+
+        Returns:
+            The number of models.
+
+        Raises:
+            InvalidFilter: the filter has a mistake.
+            Unsupported: the server does not have this call, or cannot count.
+        """
+        return await self._session.model_records.count(filter)

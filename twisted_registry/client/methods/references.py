@@ -43,7 +43,7 @@ class ReferenceMethods(MethodsBase):
         """
         return await self._session.versions.get(version)
 
-    def search(self, model_id: str, filter: str = "", order_by: str = "") -> "Items[VersionRecord]":
+    def search(self, model_id: str, filter: str = "", order_by: str = "", *, skip: int = 0) -> "Items[VersionRecord]":
         """
         List the versions of a model that match a filter, in an order::
 
@@ -56,6 +56,7 @@ class ReferenceMethods(MethodsBase):
             model_id: the model.
             filter: such as ``archived AND metrics.return > 200``; empty for all versions.
             order_by: such as ``metrics.return desc, number``; empty for by number.
+            skip: how many versions to leave out first.  The server finds the next one at once if there is no filter.
 
         Returns:
             An iterator over the versions' records.
@@ -68,7 +69,25 @@ class ReferenceMethods(MethodsBase):
         """
         from twisted_registry.client._iterators import Items
 
-        return Items(self._session.versions.search(model_id, filter, order_by))
+        return Items(self._session.versions.search(model_id, filter, order_by, skip=skip))
+
+    async def count_versions(self, model_id: str, filter: str = "") -> int:
+        """
+        Return how many versions of a model match a filter.
+
+        Args:
+            model_id: the model.
+            filter: such as ``archived AND metrics.return > 200``; empty for all versions.
+
+        Returns:
+            The number of versions.
+
+        Raises:
+            InvalidFilter: the filter has a mistake.
+            UnknownModel: there is no such model.
+            Unsupported: the server does not have this call, or cannot count.
+        """
+        return await self._session.versions.count(model_id, filter)
 
     async def best(self, model_id: str, metric: str, *, lowest: bool = False, filter: str = "") -> VersionRecord:
         """

@@ -64,6 +64,18 @@ def page_size(value: int) -> int:
     return min(value or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
 
 
+def skip(value: int) -> int:
+    """
+    Return how many entries of a list to leave out.
+
+    Raises:
+        InvalidRequest: it is negative.
+    """
+    if value < 0:
+        raise InvalidRequest(f"a skip of {value} is negative; leave it out, or use 0 or more")
+    return value
+
+
 def expected_number(request: Any) -> int | None:
     """
     Return the number that an alias must name now; ``None`` if the request does not say.

@@ -7,7 +7,8 @@ from typing import Any
 from attrs import frozen
 
 from twisted_registry.application.replies import ListReplies
-from twisted_registry.application.search import Searches, SearchRequest
+from twisted_registry.application.search import Searches
+from twisted_registry.application.search_pages import SearchRequest
 from twisted_registry.protocol.messages import v1
 from twisted_registry.rpc.budgets import ReplyBudget
 from twisted_registry.rpc.call import CallContext
@@ -19,9 +20,16 @@ def search_request(request: Any) -> SearchRequest:
     Read a ``ListModelsRequest`` or a ``ListVersionsRequest``.
 
     Raises:
-        InvalidRequest: the page size is negative.
+        InvalidRequest: the page size or the number of entries to skip is negative.
     """
-    return SearchRequest(request.filter, request.order_by, codec.page_size(request.page_size), request.page_token)
+    return SearchRequest(
+        request.filter,
+        request.order_by,
+        codec.page_size(request.page_size),
+        request.page_token,
+        codec.skip(request.skip),
+        request.show_total_size,
+    )
 
 
 @frozen
@@ -44,7 +52,10 @@ class SearchCalls:
         async def make() -> bytes:
             page = await search.page()
             versions = [codec.version(record) for record in page.records]
-            return v1.ListVersionsResponse(versions=versions, next_page_token=page.next_token).SerializeToString()
+            reply = v1.ListVersionsResponse(
+                versions=versions, next_page_token=page.next_token, total_size=page.total or 0
+            )
+            return reply.SerializeToString()
 
         return await self._list_replies.make(self._reply_budget.receiver(call), wanted.page_size, make)
 
@@ -58,6 +69,7 @@ class SearchCalls:
         async def make() -> bytes:
             page = await search.page()
             models = [codec.model(record) for record in page.records]
-            return v1.ListModelsResponse(models=models, next_page_token=page.next_token).SerializeToString()
+            reply = v1.ListModelsResponse(models=models, next_page_token=page.next_token, total_size=page.total or 0)
+            return reply.SerializeToString()
 
         return await self._list_replies.make(self._reply_budget.receiver(call), wanted.page_size, make)
