@@ -27,7 +27,7 @@ STUBS := build/stubs/.made
 REPORT := build/test-report.xml
 
 .DEFAULT_GOAL := help
-.PHONY: help faces run test test-fast test-functional test-robustness test-times test-with-report coverage robustness benchmark lint format reference docs build sbom lock release tag clean FORCE
+.PHONY: help faces run test test-fast test-functional test-browser test-robustness test-times test-with-report coverage robustness benchmark lint format reference docs build sbom lock release tag clean FORCE
 .DELETE_ON_ERROR:
 
 help:  ## List the targets
@@ -45,6 +45,7 @@ TRIAL := $(BIN)/trial --jobs=$(JOBS)
 test: $(INSTALLED_DEV)  ## Run the tests
 	@status=0; $(MAKE) --no-print-directory test-fast || status=$$?; \
 	$(MAKE) --no-print-directory test-functional || status=$$?; \
+	$(MAKE) --no-print-directory test-browser || status=$$?; \
 	exit $$status
 
 test-fast: $(INSTALLED_DEV)  ## Run the tests that start no daemon
@@ -64,6 +65,15 @@ FUNCTIONAL ?= tests.functional
 test-functional: $(INSTALLED_DEV)  ## Run the tests that start daemons and commands
 	@mkdir -p build
 	$(TRIAL) --temp-directory=build/trial$(notdir $(VENV)) $(FUNCTIONAL)
+
+# Apart from the others: playwright's event loop stays in the thread of the tests.  A Chromium a worker keeps two cores busy.
+#
+#   make test BROWSER=      run no browser
+BROWSER ?= tests.browser
+
+test-browser: $(INSTALLED_DEV)  ## Run the tests of the page in Chromium; their screenshots are in build/screenshots/
+	@rm -rf build/screenshots && mkdir -p build/screenshots
+	$(if $(BROWSER),$(BIN)/trial --jobs=2 --temp-directory=build/trial-browser$(notdir $(VENV)) $(BROWSER))
 
 test-robustness: $(INSTALLED_DEV)  ## Run the short forms of 'make robustness' and 'make benchmark'
 	@mkdir -p build
@@ -86,7 +96,7 @@ coverage: $(INSTALLED_DEV)  ## Run the fast tests, and fail if they cover less o
 # The exit status is trial's.  If it is not 0, the failures are printed as well.
 test-with-report: $(INSTALLED_DEV)  ## Run the tests, and write a JUnit report to build/test-report.xml
 	@mkdir -p build
-	@{ PYTHONUNBUFFERED=1 $(BIN)/trial --reporter=subunit --temp-directory=build/trial$(notdir $(VENV)) $(FAST) tests.functional; \
+	@{ PYTHONUNBUFFERED=1 $(BIN)/trial --reporter=subunit --temp-directory=build/trial$(notdir $(VENV)) $(FAST) tests.functional tests.browser; \
 		echo $$? > build/test.status; } | $(BIN)/python -m tests.support.subunit_times > build/test.subunit; \
 	status=$$(cat build/test.status); \
 	$(BIN)/subunit-1to2 < build/test.subunit > build/test.subunit2; \

@@ -98,7 +98,7 @@ class WorkflowTests(SynchronousTestCase):
         The workflow and the script hold the floor of the coverage, and run the short form of the robustness cases.
         """
         run = {word for command in commands() if command[0] == "make" for word in command[1:]}
-        for target in ("coverage", "test-functional", "test-robustness"):
+        for target in ("coverage", "test-functional", "test-browser", "test-robustness"):
             self.assertIn(target, run)
             self.assertRegex(SCRIPT.read_text(), rf"(?m)^tests \S+ {target} ")
 

@@ -1,0 +1,3 @@
+"""
+Tests of the page, in a real browser.
+"""
