@@ -122,7 +122,7 @@ class InProcessCallsTests(SynchronousTestCase):
                 evolve(METHOD, name=name, path=f"/t/{name}", handler=handler, streams_replies=name == "count")
                 for name, handler in (("echo", echo), ("fail", fail), ("wait", wait), ("count", count))
             ]
-            chain = interceptors(tracker, ArchiveIdentityCheck(ArchiveStatus()), IdleTimeout(60.0), access_log=False)
+            chain = interceptors(tracker, ArchiveIdentityCheck(ArchiveStatus()), IdleTimeout(60.0), access_log=None)
             service: Any = Table(methods)
             self.calls = InProcessCalls(Reactor(), asyncio.get_running_loop(), [service], chain)
             await asyncio.wait_for(test(), 30)

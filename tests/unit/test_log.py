@@ -78,7 +78,7 @@ class ObserverTests(SynchronousTestCase):
         first, second = self.written.getvalue().splitlines()
         line = json.loads(first)
         self.assertRegex(line.pop("time"), r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")
-        self.assertEqual(line, {"level": "warn", "namespace": "here", "message": "the disk is\nv\u00f6ll"})
+        self.assertEqual(line, {"level": "warn", "logger": "here", "message": "the disk is\nv\u00f6ll"})
         self.assertEqual(json.loads(second)["message"], "and so on")
 
     def test_json_failure(self) -> None:
@@ -92,7 +92,7 @@ class ObserverTests(SynchronousTestCase):
             log.failure("it broke")
         line = json.loads(self.written.getvalue())
         self.assertEqual((line["level"], line["message"]), ("critical", "it broke"))
-        self.assertIn("ValueError: deep down", line["failure"])
+        self.assertIn("ValueError: deep down", line["traceback"])
 
     def test_json_legacy(self) -> None:
         """

@@ -117,6 +117,55 @@ class LineQueueTests(SynchronousTestCase):
         self.assertIn(len(last), (2, 3))
         self.assertEqual(lost, f"({10 - len(last)} lost: the log is written more slowly than it grows)")
 
+    def test_made_later(self) -> None:
+        """
+        Lines that are made later are made in the thread that writes, in order with the others.
+        """
+        makers: list[threading.Thread] = []
+
+        def make() -> str:
+            makers.append(threading.current_thread())
+            return f"made {len(makers)}\n"
+
+        self.hold()
+        self.queue.write_later(make)
+        self.queue.write("between\n")
+        self.assertEqual(self.written(), ["first", "made 1", "between"])
+        self.queue.write_later(make)
+        self.assertEqual(self.written()[3:], ["made 2"])
+        self.assertNotIn(threading.current_thread(), makers)
+
+    def test_made_before_the_start(self) -> None:
+        """
+        Before there is a thread, lines are made at once.
+        """
+        self.queue.write_later(lambda: "made\n")
+        self.assertEqual(self.output.done, ["made"])
+
+    def test_nobody_wakes_the_thread(self) -> None:
+        """
+        A line that is made later is written even if nothing else happens.
+        """
+        written = threading.Event()
+
+        def make() -> str:
+            written.set()
+            return "made\n"
+
+        self.queue.start()
+        self.queue.write_later(make)
+        self.assertTrue(written.wait(TIMEOUT_SECONDS))
+
+    def test_a_line_that_cannot_be_made(self) -> None:
+        """
+        A bug in the making of a line ends neither the thread nor the lines after it.
+        """
+        self.queue.start()
+        self.queue.write_later(lambda: str(1 // 0))
+        self.queue.write("next\n")
+        self.assertEqual(self.written(), ["next"])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
     def test_drained_for_a_while(self) -> None:
         """
         Draining the queue does not wait forever.

@@ -37,6 +37,8 @@ ROWS: list[tuple[str, str, str, Any, list[str]]] = [
     ("grpc-reflection", "network.reflection", "true", True, ["2", "maybe", "y"]),
     ("log-level", "logging.level", "WARN", "warn", ["loud", "warning"]),
     ("log-format", "logging.format", "json", "json", ["xml"]),
+    ("access-log", "logging.access_log", "1/100", "1/100", ["some", "1/0", "2/3", "0.1", "1/10000000"]),
+    ("access-log-slow-seconds", "logging.access_log_slow_seconds", "0.5", 0.5, ["0", "fast"]),
     ("health-port", "network.health_port", "0", 0, ["x", "65536"]),
     ("socket", "unix.path", "unix:/run/r.sock", "/run/r.sock", ["unix:", "a\0b", "s" * 108]),
     ("socket-mode", "unix.mode", "660", "0660", ["8", "0888", "rw", "01660"]),
@@ -87,6 +89,17 @@ class SettingsTests(SynchronousTestCase):
         self.assertEqual(text.count("\n"), 0)
         self.assertLess(len(text), 400)
         return text
+
+    def test_access_log(self) -> None:
+        """
+        All calls are logged at level debug, and otherwise none by default; the setting overrides both.
+        """
+        self.assertEqual(parse("--log-level", "debug").logging.access_log_share, 1)
+        self.assertFalse(parse().logging.logs_calls)
+        self.assertFalse(parse("--log-level", "debug", "--access-log", "off").logging.logs_calls)
+        for value, share in (("errors", 0), ("1/100", 0.01), ("all", 1)):
+            found = parse("--access-log", value).logging
+            self.assertEqual((found.logs_calls, found.access_log_share), (True, share))
 
     def test_defaults(self) -> None:
         """

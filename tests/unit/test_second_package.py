@@ -8,7 +8,7 @@ from typing import Any
 
 import grpc
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
-from twisted.logger import LogLevel, globalLogPublisher
+from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.client import DEADLINE_SECONDS
@@ -18,6 +18,7 @@ from twisted_registry.config.limits import ClientLimits, Limits
 from twisted_registry.config.network import NetworkSettings
 from twisted_registry.contracts.ownership import ArchiveStatus
 from twisted_registry.domain.errors import UnknownModel
+from twisted_registry.observability.access_log import AccessLog
 from twisted_registry.protocol.error_map import from_metadata
 from twisted_registry.rpc.options import ServerOptions
 from twisted_registry.rpc.server import RpcServer
@@ -72,6 +73,7 @@ class ToysTestCase(SynchronousTestCase):
         Start a server, and collect what it logs.
         """
         self.events: list[Any] = []
+        self.lines: list[str] = []
         observer: Any = self.events.append
         globalLogPublisher.addObserver(observer)
         self.addCleanup(globalLogPublisher.removeObserver, observer)
@@ -82,7 +84,7 @@ class ToysTestCase(SynchronousTestCase):
             network=NetworkSettings(port=0, chunk_size_bytes=2**16, reflection=True),
             limits=limits,
             clients=ClientLimits(10, 10, 100, 100),
-            access_log=self.access_log,
+            access_log=self.make_access_log() if self.access_log else None,
             services=[toys_service()],
         )
         self.server = RpcServer(reactor, registry, ArchiveStatus(), options)
@@ -119,11 +121,18 @@ class ToysTestCase(SynchronousTestCase):
         Stop the server, so that all calls are logged, and return the lines of the access log.
         """
         self.stop()
-        return [
-            event["log_format"].format(**event)
-            for event in self.events
-            if event["log_namespace"].endswith("access_log") and event["log_level"] is LogLevel.debug
-        ]
+        return self.lines
+
+    def make_access_log(self) -> AccessLog:
+        """
+        Make an access log of all calls, which writes to ``lines``.
+        """
+        return AccessLog(
+            lambda make: self.lines.append(make()),
+            share=1.0,
+            slow_seconds=1.0,
+            form=lambda when, level, logger, message, fields: message,
+        )
 
 
 class SecondPackageTests(ToysTestCase):
@@ -163,8 +172,11 @@ class SecondPackageTests(ToysTestCase):
         self.play("drum", ("x-request-id", "r-1"))
         self.failure("lost")
         served, failed = self.access_lines()
-        self.assertRegex(served, r"^/toys.v1.Toys/Play from ipv4:127.0.0.1:\d+: OK after \d+\.\d ms, request r-1$")
-        self.assertRegex(failed, r": NOT_FOUND after .* request [0-9a-f]{16}$")
+        self.assertRegex(
+            served,
+            r"^/toys.v1.Toys/Play of 'drum' from ipv4:127.0.0.1:\d+: OK after .* ms, 6 bytes in, 7 out, request r-1$",
+        )
+        self.assertRegex(failed, r": NOT_FOUND \(UNKNOWN_MODEL\) after .* request [0-9a-f]{16}$")
 
     def test_access_log_of_health_and_reflection(self) -> None:
         """

@@ -29,7 +29,7 @@ class PoolTests(SynchronousTestCase):
         terminal = Terminal()
         self.addCleanup(terminal.close)
         stores, access_control = create_stores(settings), AccessControl(None, None, ())
-        service = RegistryService(MemoryReactorClock(), settings, stores, access_control, terminal, lambda: None)
+        service = RegistryService(MemoryReactorClock(), settings, stores, access_control, terminal, lambda: None, None)
         return {str(pool.name): pool.max for pool in service.pools.threads}
 
     def test_default(self) -> None:

@@ -11,7 +11,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from itertools import accumulate, count
 
+from attrs import define
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 _log = Logger(namespace="twisted_registry")
 
@@ -29,6 +31,11 @@ _BATCH_BYTES = 64 * 1024
 """
 Bytes of lines that are written in one call.  Each call releases the interpreter's lock to the threads that log, and
 gets it back only after some milliseconds: written line by line, two thirds of a burst of 30,000 lines were lost.
+"""
+
+_LATER_SECONDS = 0.1
+"""
+How long lines wait that are made later: to wake the thread for each would cost calls more than the lines themselves.
 """
 
 _TOO_SLOW = "the log is written more slowly than it grows"
@@ -156,6 +163,21 @@ class File(Stream):
         os.rename(self._path, f"{self._path}.1")
 
 
+@define(eq=False)
+class _Made:
+    """
+    A line that is made in the thread that writes it.
+
+    Attributes:
+        make: makes it.
+    """
+
+    make: Callable[[], str]
+
+
+_Item = bytes | _Made | Callable[[], None]
+
+
 class LineQueue:
     """
     A queue of lines and the thread that writes them.  Twisted's observers use it like a file.
@@ -177,7 +199,9 @@ class LineQueue:
         """
         self._output = output
         self._describe_loss = describe_loss
-        self._items: deque[tuple[int, bytes | Callable[[], None]]] = deque(maxlen=max_lines)
+        self._items: deque[tuple[int, _Item]] = deque(maxlen=max_lines)
+        self._waits_max = max_lines // 2
+        self._is_waiting = False
         self._numbers = count()
         self._mutex = threading.RLock()
         self._thread: threading.Thread | None = None
@@ -202,6 +226,19 @@ class LineQueue:
         Add a line, without waiting.
         """
         self._add(text.encode(errors="backslashreplace"))
+
+    def write_later(self, make: Callable[[], str]) -> None:
+        """
+        Add a line that the thread makes, within a tenth of a second or so.
+        """
+        if self._thread is None:
+            self.write(make())
+            return
+        with self._mutex:
+            self._items.append((next(self._numbers), _Made(make)))
+        if not self._is_waiting or len(self._items) >= self._waits_max:
+            self._is_waiting = True
+            self._wake()
 
     def flush(self) -> None:
         """
@@ -255,6 +292,9 @@ class LineQueue:
     def _run(self) -> None:
         while True:
             self._idle.acquire()
+            if self._is_waiting:
+                self._idle.acquire(timeout=_LATER_SECONDS)  # more of them, or a line that does not wait
+                self._is_waiting = False
             while self._items:
                 self._take(_BATCH_BYTES)
 
@@ -267,6 +307,8 @@ class LineQueue:
                 self._lost += number - self._next_number
                 self._reason = _TOO_SLOW
             self._next_number = number + 1
+            if isinstance(item, _Made):
+                item = _made(item)
             if isinstance(item, bytes):
                 lines.append(item)
                 size_bytes -= len(item)
@@ -307,6 +349,14 @@ class LineQueue:
             self._output.rotate()
         except OSError as error:
             _log.warn("the log could not be rotated, and continues in the old file: {reason}", reason=error.strerror)
+
+
+def _made(item: _Made) -> bytes:
+    try:
+        return item.make().encode(errors="backslashreplace")
+    except Exception as error:  # a bug; the thread survives it
+        _log.failure("a line of the log cannot be made", Failure(error))
+        return b""
 
 
 def writable(descriptor: int, seconds: float | None) -> bool:

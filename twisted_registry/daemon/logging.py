@@ -8,13 +8,10 @@ logged too.
 """
 
 import atexit
-import json
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from types import FrameType
 from typing import IO, Any, cast
@@ -25,11 +22,9 @@ from twisted.logger import (
     FileLogObserver,
     FilteringLogObserver,
     ILogObserver,
-    LogEvent,
     Logger,
     LogLevel,
     LogLevelFilterPredicate,
-    formatEvent,
     formatEventAsClassicLogText,
     textFileLogObserver,
 )
@@ -38,30 +33,16 @@ from twisted.python.components import Componentized
 from twisted_registry.config.logging import LoggingSettings
 from twisted_registry.daemon.log_queue import File, LineQueue, Stream
 from twisted_registry.daemon.startup import COMMAND, ignore_at_exit, unblock
+from twisted_registry.observability.access_log import LOGGER as ACCESS_LOGGER, AccessLog
+from twisted_registry.observability.log_lines import Fields, event_as_json, event_at_warn, json_line, text_line
 
 _log = Logger(namespace="twisted_registry")
+_access_log = Logger(namespace=ACCESS_LOGGER)
 
 _DEFAULT_FILE = "twistd.log"
 """twistd's default if it runs in the background."""
 
 _STDERR = 2
-
-
-def event_as_json(event: LogEvent) -> str:
-    """
-    Return an event as a line of JSON: time, level, namespace, message, and the traceback of a failure.
-    """
-    level, failure = event.get("log_level"), event.get("log_failure")
-    time = datetime.fromtimestamp(event.get("log_time", 0.0), UTC)
-    line = {
-        "time": time.isoformat(timespec="microseconds").replace("+00:00", "Z"),
-        "level": "info" if level is None else level.name,
-        "namespace": event.get("log_namespace") or event.get("log_system") or "-",
-        "message": formatEvent(event),
-    }
-    if failure is not None:
-        line["failure"] = failure.getTraceback()
-    return json.dumps(line) + "\n"
 
 
 def make_observer(level: str, log_format: str, file: IO[Any]) -> ILogObserver:
@@ -76,14 +57,7 @@ def describe_loss(log_format: str, count: int, reason: str) -> str:
     """
     Return the line that replaces lost lines.
     """
-    event = {
-        "log_time": time.time(),
-        "log_level": LogLevel.warn,
-        "log_namespace": "twisted_registry",
-        "log_format": "{count} lines of the log are missing here: {reason}",
-        "count": count,
-        "reason": reason,
-    }
+    event = event_at_warn("{count} lines of the log are missing here: {reason}", count=count, reason=reason)
     return event_as_json(event) if log_format == "json" else formatEventAsClassicLogText(event) or ""
 
 
@@ -170,6 +144,31 @@ class LoggedService(MultiService):
         for warning in self._warnings:
             _log.warn("{warning}", warning=warning)
         super().privilegedStartService()
+
+    def make_access_log(self) -> AccessLog | None:
+        """
+        Make the access log of the settings; ``None`` if they have none.
+        """
+        settings = self._settings
+        if not settings.logs_calls:
+            return None
+        return AccessLog(
+            self._add_line,
+            share=settings.access_log_share,
+            slow_seconds=settings.access_log_slow_seconds,
+            form=self._form,
+        )
+
+    def _add_line(self, make: Callable[[], str]) -> None:
+        if self._lines is None:
+            _access_log.info("{line}", line=make())  # the log is left to twistd, or to another program
+        else:
+            self._lines.write_later(make)
+
+    def _form(self, when: float, level: str, logger: str, message: str, fields: Fields) -> str:
+        if self._lines is None:
+            return message
+        return (json_line if self._settings.format == "json" else text_line)(when, level, logger, message, fields)
 
     def drain_log(self) -> None:
         """

@@ -15,6 +15,7 @@ from twisted.internet.error import ReactorNotRunning
 from twisted.logger import Logger
 
 from twisted_registry.config.load import Settings
+from twisted_registry.contracts.access_log import IAccessLog
 from twisted_registry.contracts.archive import IArchive
 from twisted_registry.contracts.ownership import ArchiveStatus, IIdentifiableArchive, ILocatedArchive, IOwnedArchive
 from twisted_registry.coordination.local import LocalCoordination
@@ -84,6 +85,7 @@ class RegistryService(Service):
         access_control: AccessControl,
         terminal: Terminal,
         drain_log: Callable[[], None],
+        access_log: IAccessLog | None,
     ) -> None:
         """
         Make all parts, without starting any.
@@ -95,6 +97,7 @@ class RegistryService(Service):
             access_control: who may connect, and what they may do.
             terminal: where a failed start is reported.
             drain_log: waits until the log is written, for two seconds at most.
+            access_log: logs calls; ``None`` without an access log.
         """
         self._reactor = reactor
         self._settings = settings
@@ -103,6 +106,7 @@ class RegistryService(Service):
         self._terminal = terminal
         self._access_control = access_control
         self._drain_log = drain_log
+        self._access_log = access_log
         self.audit = DaemonAudit(settings.access)
         access_control.follow(self.audit.reloaded)
         self.pools = Pools(reactor, stores.archive_threads, stores.transient_threads)
@@ -138,7 +142,7 @@ class RegistryService(Service):
             limits=settings.limits,
             clients=settings.clients,
             unix=settings.unix,
-            access_log=settings.logging.level == "debug",
+            access_log=self._access_log,
             access=control.access,
             tls=control.tls,
             certificate_end=certificate_end,
@@ -411,7 +415,9 @@ def makeService(options: Options) -> IService:
     except CannotStart as error:
         raise SystemExit(f"{COMMAND}: {error}") from None
     root = LoggedService(settings.logging, options.parent, options.loaded.warnings)
-    registry = RegistryService(reactor, settings, stores, access_control, Terminal(), root.drain_log)
+    registry = RegistryService(
+        reactor, settings, stores, access_control, Terminal(), root.drain_log, root.make_access_log()
+    )
     registry.setServiceParent(root)
     root.reload_hooks.append(registry.access_reloader.check)
     root.reload_hooks.append(registry.audit.reopen)

@@ -109,6 +109,13 @@ def reason_of(error: errors.RegistryError) -> str:
     return _reason(_type_of(error))
 
 
+def reason_of_type(error_type: type[BaseException]) -> str:
+    """
+    Return the name of errors of a class on the wire; the name of the class if they are unexpected.
+    """
+    return next((_reason(each) for each in error_type.__mro__ if each in REASONS.values()), error_type.__name__)
+
+
 def _type_of(error: errors.RegistryError) -> Any:
     return next(base for base in type(error).__mro__ if base in REASONS.values())
 

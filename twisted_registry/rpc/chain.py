@@ -10,7 +10,7 @@ Its order, the outermost first:
 5. Authentication, with access control.  It needs the metadata, but no request.
 6. The archive's identity.
 7. The idle timeout, which receives the request.
-8. The request is read, if that takes long enough to do it only once.
+8. The request is read, if that takes long enough to do it only once.  The access log keeps it.
 9. Authorization, with access control: the model is named in the request.
 10. The quotas of calls and bytes, with a policy.  What is refused before does not count.
 11. The audit log again: acts that it cannot record are refused, and others are finished even if the client leaves.
@@ -22,7 +22,6 @@ Each of them wraps a method's handler once, when the server starts, so a call pa
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -40,6 +39,7 @@ from twisted_registry.domain.errors import RegistryError
 from twisted_registry.protocol import error_map
 from twisted_registry.protocol.call_metadata import ARCHIVE_KEY, ASKED, REQUEST_ID_KEY, archive_in
 from twisted_registry.rpc.call import CallContext
+from twisted_registry.rpc.interceptors.access_log import AccessLogging
 from twisted_registry.rpc.interceptors.audit import Audit
 from twisted_registry.rpc.interceptors.authentication import Authentication
 from twisted_registry.rpc.interceptors.authorization import authorizer
@@ -50,7 +50,6 @@ from twisted_registry.rpc.interceptors.quotas import QuotaChecks
 from twisted_registry.rpc.methods import Handler, Method, Service
 
 _log = Logger()
-_access_log = Logger(namespace="twisted_registry.access_log")
 
 _TEXT_MAX_BYTES = 1024
 
@@ -59,34 +58,6 @@ Interceptor = Callable[[Method, Handler], Handler]
 
 
 # The short interceptors, in their order.
-
-
-def log_calls(method: Method, handler: Handler) -> Handler:
-    """
-    Wrap a handler so that each of its calls is logged when it ends, at level debug.  The client gets the id by which
-    the line names the call.
-    """
-
-    async def handle(request: Any, call: CallContext) -> Any:
-        began = time.monotonic()
-        cancelled = False
-        call.set_trailing_metadata(((REQUEST_ID_KEY, call.request_id),))
-        try:
-            return await handler(request, call)
-        except asyncio.CancelledError:
-            cancelled = True
-            raise
-        finally:
-            _access_log.debug(
-                "{method} from {peer}: {code} after {duration_ms:.1f} ms, request {request_id}",
-                method=method.path,
-                peer=call.peer,
-                code=(grpc.StatusCode.CANCELLED if cancelled else call.code).name,
-                duration_ms=(time.monotonic() - began) * 1000,
-                request_id=call.request_id,
-            )
-
-    return handle
 
 
 def _truncated(text: str) -> str:
@@ -207,7 +178,7 @@ def interceptors(
     tracker: CallTracker,
     identity: ArchiveIdentityCheck,
     timeout: IdleTimeout,
-    access_log: bool,
+    access_log: AccessLogging | None,
     authentication: Authentication | None = None,
     quotas: QuotaChecks | None = None,
     audit: Audit | None = None,
@@ -217,15 +188,16 @@ def interceptors(
     Return the interceptors in their order.
 
     Args:
-        access_log: whether calls are logged; if not, the chain is shorter.
+        access_log: logs calls; ``None`` without an access log: then the chain is shorter.
         authentication: finds out who calls; ``None`` without access control: then anyone may do anything.
         quotas: applies quotas to calls; ``None`` without a policy.
         audit: records calls; ``None`` without an audit log.
         metrics: reports calls; ``None`` if nobody reads metrics.
     """
-    begin: list[Interceptor] = [log_calls] if access_log else []
+    begin: list[Interceptor] = [] if access_log is None else [access_log.intercept]
     if metrics is not None:
         begin.append(metrics.intercept)
+    read: list[Interceptor] = [read_requests] if access_log is None else [read_requests, access_log.keep_requests]
     end: list[Interceptor] = []
     if audit is None:
         begin += [end_failed_calls, tracker.intercept]
@@ -233,9 +205,9 @@ def interceptors(
         begin += [partial(end_failed_calls, failed=audit.note_refusal), audit.intercept, tracker.intercept]
         end = [audit.begin_act]
     if authentication is None:
-        return [*begin, identity.intercept, timeout.intercept, read_requests, *end]
+        return [*begin, identity.intercept, timeout.intercept, *read, *end]
     permit: list[Interceptor] = [authorizer(authentication.refresh), *([] if quotas is None else [quotas.intercept])]
-    return [*begin, authentication.intercept, identity.intercept, timeout.intercept, read_requests, *permit, *end]
+    return [*begin, authentication.intercept, identity.intercept, timeout.intercept, *read, *permit, *end]
 
 
 def wrapped(service: Service, chain: Sequence[Interceptor]) -> Mapping[str, Handler]:

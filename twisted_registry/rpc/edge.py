@@ -26,6 +26,7 @@ from twisted_registry.rpc.grpc_options import health_options, server_options
 from twisted_registry.rpc.handshakes import Handshakes
 from twisted_registry.rpc.hang_up import HangUp
 from twisted_registry.rpc.in_process import InProcessCalls
+from twisted_registry.rpc.interceptors.access_log import AccessLogging
 from twisted_registry.rpc.interceptors.audit import Audit
 from twisted_registry.rpc.interceptors.authentication import Authentication
 from twisted_registry.rpc.interceptors.call_tracker import CallTracker
@@ -73,6 +74,7 @@ class Edge:
         self._archive_status = archive_status
         self._loop = asyncio.get_running_loop()
         self._metrics = None if options.observer is None else CallMetrics(options.observer)
+        self._access_log = None if options.access_log is None else AccessLogging(options.access_log)
         self._make_use_cases(AsyncioRuntime(reactor, self._loop))
         self.health = Health()
         self._tracker = tracker = CallTracker(options.clients, listeners.disconnect)
@@ -227,7 +229,7 @@ class Edge:
             self._tracker,
             ArchiveIdentityCheck(self._archive_status),
             self._idle_timeout(self._tracker),
-            options.access_log,
+            self._access_log,
             self._authentication,
             None if options.quotas is None else QuotaChecks(options.quotas),
             self._audit,
@@ -235,7 +237,7 @@ class Edge:
         )
 
     def _add_health(self, server: grpc.aio.Server) -> None:
-        tracker, access_log = self._health_tracker, self._options.access_log
+        tracker, access_log = self._health_tracker, self._access_log
         identity = ArchiveIdentityCheck(self._archive_status)
         chain = interceptors(tracker, identity, self._idle_timeout(tracker), access_log, metrics=self._metrics)
         self._add(server, [self.health.service], chain)

@@ -4,6 +4,7 @@ Method tables: what each call of a service takes, does and needs.
 
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from itertools import chain
+from operator import attrgetter
 from typing import Any
 
 from attrs import evolve, frozen
@@ -11,6 +12,8 @@ from google.protobuf.message import Message
 
 from twisted_registry.domain.access import CHANGES, Action, Need, Scope
 from twisted_registry.protocol.messages import POOL
+
+_REFERENCE = "reference"
 
 Handler = Callable[[Any, Any], Awaitable[Any]]
 """
@@ -43,6 +46,9 @@ class Method:
             ``None`` if they take the message.
         request: the type of a request message; ``None`` if the handler takes raw bytes.
         reply: the type of a reply message; ``None`` if the handler returns raw bytes.
+        reference: returns the reference to the version that a request is about, for the access log.  ``None`` if it
+            names none; ``Service`` finds the field ``reference`` of messages by itself.
+        lasts: calls go on until their client leaves.
         always_served: calls are also served while the registry starts and while it stops.
         changes_nothing: calls only read, although they need a permission to change something.
         is_limited: calls are refused if too many are under way.
@@ -62,6 +68,8 @@ class Method:
     read_request: Callable[[Any], Awaitable[Any]] | None = None
     upload_bytes: Callable[[Any], int] | None = None
     read_header: Callable[[bytes], Any] | None = None
+    reference: Callable[[Any], str] | None = None
+    lasts: bool = False
     always_served: bool = False
     changes_nothing: bool = False
     is_limited: bool = True
@@ -130,7 +138,13 @@ def _bound(method: Method, described: Any, service: str) -> Method:
             raise ValueError(f"{method.name} is declared with {declared.full_name}")
     return evolve(
         method,
+        reference=method.reference or _reference_in(method.request),
         path=f"/{service}/{method.name}",
         streams_requests=described.client_streaming,
         streams_replies=described.server_streaming,
     )
+
+
+def _reference_in(request: type[Message] | None) -> Callable[[Any], str] | None:
+    has_field = request is not None and _REFERENCE in request.DESCRIPTOR.fields_by_name
+    return attrgetter(_REFERENCE) if has_field else None

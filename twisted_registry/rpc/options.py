@@ -9,6 +9,7 @@ from attrs import field, frozen
 from twisted_registry.config.limits import ClientLimits, Limits
 from twisted_registry.config.network import NetworkSettings, UnixSettings
 from twisted_registry.contracts.access import IAccess, IAuditLog
+from twisted_registry.contracts.access_log import IAccessLog
 from twisted_registry.contracts.observation import IEdgeObserver
 from twisted_registry.contracts.quotas import IRateQuotas
 from twisted_registry.rpc.methods import Service
@@ -25,7 +26,7 @@ class ServerOptions:
         limits: the limits on transfers.
         clients: the limits on clients.
         unix: the Unix socket; by default there is none.
-        access_log: whether each call is logged, at level debug.
+        access_log: logs calls; ``None`` without an access log.
         services: further services to serve, in addition to the registry and health.
         access: says who calls and what they may do; ``None`` without access control.
         tls: the certificates; ``None`` without encryption.
@@ -39,7 +40,7 @@ class ServerOptions:
     limits: Limits
     clients: ClientLimits
     unix: UnixSettings = field(factory=UnixSettings)
-    access_log: bool = False
+    access_log: IAccessLog | None = None
     services: Sequence[Service] = ()
     access: IAccess | None = None
     tls: ServerTls | None = None

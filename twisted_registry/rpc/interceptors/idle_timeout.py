@@ -162,6 +162,7 @@ class RequestStream:
         self.received_bytes = 0
         self._progress_bytes = _PROGRESS_BYTES
         self._has_begun = False
+        call.requests = self
         timeout.on_wait(call)
 
     async def read(self) -> Any:
@@ -209,6 +210,13 @@ class RequestStream:
         if self._header is None:
             message = await self.read()
             self._header = message if message is None or self._read_header is None else self._read_header(message)
+        return self._header
+
+    @property
+    def known_header(self) -> Any:
+        """
+        The first message as ``header`` returns it; ``None`` if nobody has asked for it.
+        """
         return self._header
 
     async def __aiter__(self) -> AsyncIterator[Any]:

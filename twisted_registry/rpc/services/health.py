@@ -47,7 +47,7 @@ class Health:
             any_archive=True,
         )
         # Checks are answered even if too many calls are under way.
-        methods = [method("Check", self.check, is_limited=False), method("Watch", self.watch)]
+        methods = [method("Check", self.check, is_limited=False), method("Watch", self.watch, lasts=True)]
         return Service(health.SERVICE_NAME, methods, unimplemented=["List"])
 
     def set_serving(self, serving: bool) -> None:

@@ -88,9 +88,13 @@ def _table(calls: Handlers) -> Sequence[Method]:
             "RetrieveVersionInfos", calls.retrieve_version_infos, read, lambda raw: codec.versions_query(raw).model_id
         ),
         Method(
-            "RetrieveVersionData", calls.retrieve_version_data, read, lambda raw: codec.version_reference(raw).model_id
+            "RetrieveVersionData",
+            calls.retrieve_version_data,
+            read,
+            lambda raw: codec.version_reference(raw).model_id,
+            reference=lambda raw: str(codec.version_reference(raw)),
         ),
-        Method("VersionUpdate", calls.version_update, read, codec.model_to_follow),
+        Method("VersionUpdate", calls.version_update, read, codec.model_to_follow, lasts=True),
         # Clients find out with these which archive is served.
         Method("Version", calls.version, Action.IDENTIFY, any_archive=True),
         Method("Status", calls.status, Action.STATUS, any_archive=True),

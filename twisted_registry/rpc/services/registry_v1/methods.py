@@ -69,6 +69,7 @@ def registry_service(
             Action.READ,
             lambda request: request.model_id or None,
             request=v1.WatchEventsRequest,
+            lasts=True,
         ),
     )
     return Service(REGISTRY_SERVICE_NAME, methods)
