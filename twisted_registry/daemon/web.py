@@ -18,6 +18,7 @@ from twisted_registry.domain.errors import CannotStart
 from twisted_registry.execution import PooledExecutor
 from twisted_registry.web.caller import status_permission
 from twisted_registry.web.json_api import json_api
+from twisted_registry.web.page_files import page_resources
 from twisted_registry.web.pages import LivePage, MetricsPage, ReadyPage, VersionPage
 from twisted_registry.web.site import make_site
 
@@ -64,6 +65,7 @@ class WebEdge:
                 "livez": LivePage(),
                 "readyz": ReadyPage(problem, write_problem),
                 "version": VersionPage(__version__),
+                **page_resources(),
                 "metrics": MetricsPage(lambda accept: executor.defer(lambda: render(accept)), status_permission(calls)),
             },
             reactor,

@@ -1,0 +1,25 @@
+// The error of a call, and what can be done about it.
+
+import { html } from "../html.js";
+
+const HEADINGS = {
+  not_found: "There is no such thing",
+  permission_denied: "Not permitted",
+  unauthenticated: "Please sign in",
+  resource_exhausted: "Too much at once",
+  invalid_argument: "This cannot be read",
+  unreachable: "No connection",
+};
+
+/** Show an error. `onRetry` is called by a button; there is none without it. */
+export function Problem({ error, onRetry = null, heading = "" }) {
+  const title = heading || HEADINGS[error.code] || "This did not work";
+  return html`
+    <div class="problem" role="alert">
+      <strong>${title}</strong>
+      <p>${error.message}</p>
+      ${error.requestId && html`<p class="faint">The server’s log has it as request <code>${error.requestId}</code>.</p>`}
+      ${onRetry && html`<button type="button" onClick=${onRetry}>Try again</button>`}
+    </div>
+  `;
+}

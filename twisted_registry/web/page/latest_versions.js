@@ -1,0 +1,114 @@
+// The latest version of each model that is visible: its size, its age and its metrics.
+
+import { call, referenceTo } from "./api.js";
+import { events } from "./events.js";
+import { useEffect } from "./html.js";
+import { Observable, useObservable } from "./observable.js";
+import { WorkQueue } from "./work_queue.js";
+
+const KEPT_MAX = 500;
+
+class LatestVersion extends Observable {
+  // Undefined until it is known; null if there is none.
+  version = undefined;
+  isAsked = false;
+  // Counts how often what is known became outdated.
+  age = 0;
+
+  outdate() {
+    this.isAsked = false;
+    this.age += 1;
+    this.notify();
+  }
+}
+
+class LatestVersions {
+  #models = new Map();
+  #queue = new WorkQueue(4);
+
+  constructor() {
+    events.on({
+      event: (event) => this.#apply(event),
+      resync: () => this.#forget(),
+    });
+  }
+
+  /** Return the observable latest version of a model. */
+  of(modelId) {
+    let found = this.#models.get(modelId);
+    if (found) {
+      // The last ones that were used are kept.
+      this.#models.delete(modelId);
+    } else {
+      found = new LatestVersion();
+    }
+    this.#models.set(modelId, found);
+    if (this.#models.size > KEPT_MAX) {
+      this.#models.delete(this.#models.keys().next().value);
+    }
+    return found;
+  }
+
+  /** Read the latest version of a model, if it is not known yet. Returns a function that gives that up. */
+  ask(modelId) {
+    const latest = this.of(modelId);
+    if (latest.isAsked) {
+      return () => {};
+    }
+    latest.isAsked = true;
+    return this.#queue.add(
+      async (signal) => {
+        const version = await call("GetVersion", { reference: referenceTo(modelId, "latest") }, { signal });
+        // An event may have been faster.
+        if (!latest.version || latest.version.number <= version.number) {
+          latest.version = version;
+          latest.notify();
+        }
+      },
+      (error) => {
+        latest.isAsked = false;
+        if (error?.code === "not_found") {
+          latest.isAsked = true;
+          latest.version = null;
+          latest.notify();
+        }
+      },
+    );
+  }
+
+  #apply({ kind, modelId, content }) {
+    const latest = this.#models.get(modelId);
+    if (!latest) {
+      return;
+    }
+    const number = latest.version?.number ?? 0;
+    if (kind === "version_created" && content.number > number) {
+      latest.version = content;
+      latest.isAsked = true;
+      latest.notify();
+    } else if ((kind === "version_updated" || kind === "version_archived") && content.number === number) {
+      latest.version = content;
+      latest.notify();
+    } else if (kind === "model_deleted") {
+      this.#models.delete(modelId);
+    } else if ((kind === "version_deleted" || kind === "version_evicted") && content.number === number) {
+      latest.version = undefined;
+      latest.outdate();
+    }
+  }
+
+  #forget() {
+    for (const latest of this.#models.values()) {
+      latest.outdate();
+    }
+  }
+}
+
+export const latestVersions = new LatestVersions();
+
+/** Return the latest version of a model: undefined until it is known, null if there is none. */
+export function useLatestVersion(modelId, hasVersions = true) {
+  const latest = useObservable(latestVersions.of(modelId));
+  useEffect(() => (hasVersions ? latestVersions.ask(modelId) : undefined), [latest, hasVersions, latest.age]);
+  return hasVersions ? latest.version : null;
+}
