@@ -17,6 +17,7 @@ _MIB = 2**20
 _DENIED = grpc.StatusCode.PERMISSION_DENIED
 _CREATE, _GET_UPLOAD = "/twisted_registry.v1.Registry/CreateVersion", "/twisted_registry.v1.Registry/GetUpload"
 _CREATE_MODEL = "/twisted_registry.v1.Registry/CreateModel"
+_FOLLOWERS = "/twisted_registry.v1.Registry/ListFollowers"
 _WATCH = "/twisted_registry.v1.Registry/WatchEvents"
 _UPDATES = "/cogmentAPI.ModelRegistrySP/VersionUpdate"
 
@@ -63,8 +64,8 @@ class ActionTests(PermissionsCase):
         A request that names no model is not one about any model.
         """
         for case in CASES:
-            if case.anywhere or not case.actions or Action.NONE in case.actions or case.path == _WATCH:
-                continue  # a watch without an id is one of all models
+            if case.anywhere or not case.actions or Action.NONE in case.actions or case.path in (_WATCH, _FOLLOWERS):
+                continue  # without an id they are about all models
             for role in ROLES:
                 code = self.code(case.path, case.request(""), role)
                 self.assertIn(code, (_DENIED, grpc.StatusCode.INVALID_ARGUMENT), (case.path, role))

@@ -150,6 +150,10 @@ CASES = (
     v1_case("Prune", lambda it: v1.PruneRequest(prefix=it, dry_run=True), _DELETE, _READ, on_prefix=True),
     v1_case("WatchEvents", lambda it: v1.WatchEventsRequest(model_id=it), _READ),
     v1_case("WatchEvents", lambda it: v1.WatchEventsRequest(), _READ, anywhere=True),
+    v1_case("ListFollowers", lambda it: v1.ListFollowersRequest(model_id=it), _STATUS, _READ),
+    v1_case("ListFollowers", lambda it: v1.ListFollowersRequest(), _STATUS, _READ, anywhere=True),
+    v1_case("GetServerStatus", lambda it: v1.GetServerStatusRequest(), _STATUS, anywhere=True),
+    v1_case("GetCaller", lambda it: v1.GetCallerRequest(model_id=it)),
     Case("/grpc.health.v1.Health/Check", lambda it: health_pb2.HealthCheckRequest(), frozenset({Action.NONE})),
     Case("/grpc.health.v1.Health/Watch", lambda it: health_pb2.HealthCheckRequest(), frozenset({Action.NONE})),
     Case(

@@ -30,6 +30,9 @@ _TEXTS = {
     "metric": "return",
     "encoding": "identity",
     "kinds": "alias_moved",
+    "actions": "read",
+    "stream": "WatchEvents",
+    "peer": "ipv4:192.0.2.7:51234",
 }
 _NUMBERS = {
     FieldDescriptor.TYPE_UINT64: 2**53 + 1,

@@ -105,7 +105,7 @@ class TablesTests(SynchronousTestCase):
         """
         nothing: Any = object()
         queries: Any = type("Queries", (), {"registry": nothing, "runtime": nothing})()
-        service = cogment_service(queries, nothing, nothing, Limits(), nothing, nothing, 2**20)
+        service = cogment_service(queries, nothing, nothing, nothing, Limits(), nothing, nothing, 2**20)
         self.methods = {method.name: method for method in service.methods}
 
     def test_complete(self) -> None:

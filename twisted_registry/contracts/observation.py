@@ -168,6 +168,28 @@ class ISizeReporter(Interface):
         """
 
 
+class IArchiveNumbers(Interface):
+    """
+    The size of the archive as it was read last.  May be used in any thread; never waits for a disk.
+    """
+
+    def disk_bytes() -> tuple[int, int] | None:
+        """
+        Return how much this process can still write, and the size of the disk.
+
+        Returns:
+            Two numbers of bytes; ``None`` if they are not known, or not yet.
+        """
+
+    def stored() -> tuple[int, int] | None:
+        """
+        Return the versions in the archive, and their bytes.
+
+        Returns:
+            The number of versions, and of bytes; ``None`` if they are not known, or not yet.
+        """
+
+
 class IExposition(Interface):
     """
     The metrics as text.

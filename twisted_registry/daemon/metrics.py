@@ -3,7 +3,6 @@ The wiring of the metrics: where the numbers are read that are not reported.
 """
 
 import time
-from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
 from typing import Any
@@ -13,15 +12,15 @@ from attrs import frozen
 from twisted_registry.access.audit.log import AuditLog
 from twisted_registry.config.load import Settings
 from twisted_registry.contracts.archive import IArchive
-from twisted_registry.contracts.observation import IDiskReporter, ISizeReporter, ISyncReporter
+from twisted_registry.contracts.observation import ISyncReporter
 from twisted_registry.contracts.ownership import ArchiveStatus
 from twisted_registry.contracts.registry import IRegistry
 from twisted_registry.daemon.access import AccessControl
-from twisted_registry.daemon.background_reading import BackgroundReading
+from twisted_registry.daemon.archive_numbers import ArchiveNumbers
 from twisted_registry.daemon.pools import Pools
 from twisted_registry.domain.errors import UnknownModel
 from twisted_registry.domain.snapshot import ModelSnapshot
-from twisted_registry.execution import PooledExecutor, TalliedPool
+from twisted_registry.execution import TalliedPool
 from twisted_registry.observability import metrics
 from twisted_registry.observability.instruments import Read
 from twisted_registry.observability.lag import LagMeter
@@ -29,8 +28,6 @@ from twisted_registry.observability.server_metrics import ServerMetrics
 from twisted_registry.rpc.numbers import ServerNumbers
 
 _REACTOR = "reactor"
-_DISK_SECONDS = 10.0
-_SIZE_SECONDS = 60.0
 
 
 def make_metrics(settings: Settings) -> ServerMetrics:
@@ -49,15 +46,13 @@ class MetricsService:
         self._metrics = metrics
         self._settings = settings
         self._pools = pools
-        self._executor = PooledExecutor(reactor, pools.checking)
-        self._reactor = reactor
         self._lag = LagMeter(reactor, metrics.lag.series(_REACTOR).observe)
-        self._background: list[BackgroundReading[tuple[int, int]]] = []
 
     def start(
         self,
         registry: IRegistry,
         archive: IArchive,
+        archive_numbers: ArchiveNumbers,
         status: ArchiveStatus,
         numbers: ServerNumbers,
         access: AccessControl,
@@ -76,7 +71,7 @@ class MetricsService:
         self._add(metrics.START_SECONDS, lambda: now_seconds)
         self._add(metrics.ARCHIVE_USABLE, lambda: 0 if status.problem else 1)
         self._add(metrics.WRITES_READY, lambda: 0 if status.problem or status.write_problem else 1)
-        self._watch_archive(archive)
+        self._watch_archive(archive, archive_numbers)
         self._lag.start()
 
     def stop(self) -> None:
@@ -84,8 +79,6 @@ class MetricsService:
         Stop what runs for the metrics.
         """
         self._lag.stop()
-        for each in self._background:
-            each.stop()
 
     def _add(self, metric: metrics.Metric, read: Read, *labels: str) -> None:
         self._metrics.readings.add(metric, read, *labels)
@@ -143,28 +136,16 @@ class MetricsService:
         self._add(metrics.ACCESS_RELOAD_FAILURES, lambda: sum(each.failures for each in access.files))
         self._add(metrics.ACCESS_FILES_REFUSED, lambda: sum(each.is_refused for each in access.files))
 
-    def _watch_archive(self, archive: IArchive) -> None:
+    def _watch_archive(self, archive: IArchive, numbers: ArchiveNumbers) -> None:
         if ISyncReporter.providedBy(archive):
             ISyncReporter(archive).report_syncs(self._metrics.archive.synced)
-        if IDiskReporter.providedBy(archive):
-            disk = self._read_in_background("the space on the archive's disk", archive.disk_bytes, _DISK_SECONDS)
-            self._add(metrics.ARCHIVE_FREE_BYTES, lambda: disk.value and disk.value[0])
-            self._add(metrics.ARCHIVE_DISK_BYTES, lambda: disk.value and disk.value[1])
-        if ISizeReporter.providedBy(archive):
-            size = self._read_in_background(
-                "the size of the archive", lambda: archive.stored(lambda: size.is_wanted), _SIZE_SECONDS
-            )
-            self._add(metrics.ARCHIVE_VERSIONS, lambda: size.value and size.value[0])
-            self._add(metrics.ARCHIVE_BYTES, lambda: size.value and size.value[1])
-        for each in self._background:
-            each.start()
-
-    def _read_in_background(
-        self, name: str, read: Callable[[], tuple[int, int]], interval_seconds: float
-    ) -> BackgroundReading[tuple[int, int]]:
-        reading = BackgroundReading(self._reactor, name, lambda: self._executor.defer(read), interval_seconds)
-        self._background.append(reading)
-        return reading
+        if numbers.has_disk:
+            self._add(metrics.ARCHIVE_FREE_BYTES, lambda: (disk := numbers.disk_bytes()) and disk[0])
+            self._add(metrics.ARCHIVE_DISK_BYTES, lambda: (disk := numbers.disk_bytes()) and disk[1])
+        if numbers.has_size:
+            self._add(metrics.ARCHIVE_VERSIONS, lambda: (size := numbers.stored()) and size[0])
+            self._add(metrics.ARCHIVE_BYTES, lambda: (size := numbers.stored()) and size[1])
+        numbers.start()
 
 
 @frozen

@@ -20,6 +20,7 @@ from twisted_registry.contracts.archive import IArchive
 from twisted_registry.contracts.ownership import ArchiveStatus, IIdentifiableArchive, ILocatedArchive, IOwnedArchive
 from twisted_registry.coordination.local import LocalCoordination
 from twisted_registry.daemon.access import AccessControl, AccessReloader, certificate_end, make_access_control
+from twisted_registry.daemon.archive_numbers import ArchiveNumbers
 from twisted_registry.daemon.audit import DaemonAudit, check_audit_log
 from twisted_registry.daemon.clocks import ThreadTimer, use_monotonic_time
 from twisted_registry.daemon.descriptor_limit import raise_descriptor_limit
@@ -113,6 +114,7 @@ class RegistryService(Service):
         self._not_serving = "the registry is starting"
         self._web = self._make_web_edge()
         self._registry = self._make_registry(stores)
+        self._archive_numbers = ArchiveNumbers(reactor, archive, PooledExecutor(reactor, self.pools.checking).defer)
         self._rpc = RpcServer(reactor, self._registry, self._archive_status, self._server_options())
         self.access_reloader = AccessReloader(
             reactor, access_control, lambda check: PooledExecutor(reactor, self.pools.access).defer(check)
@@ -149,6 +151,8 @@ class RegistryService(Service):
             quotas=None if control.quotas is None else control.quotas.rates,
             audit_log=self.audit.log,
             observer=None if self._web is None else self._web.metrics.edge,
+            memory=settings.memory,
+            archive_numbers=self._archive_numbers,
         )
 
     def _make_web_edge(self) -> "WebEdge | None":
@@ -247,6 +251,7 @@ class RegistryService(Service):
             self._web.service.start(
                 self._registry,
                 self._archive,
+                self._archive_numbers,
                 self._archive_status,
                 self._rpc.numbers,
                 self._access_control,
@@ -386,6 +391,7 @@ class RegistryService(Service):
         if self._web is not None:
             await self._web.stop()
             await self.pools.rendering.idle()
+        self._archive_numbers.stop()
         self._supervisor.stop()
         self.access_reloader.stop()
         self._key_refresher.stop()

@@ -11,6 +11,7 @@ import grpc.aio
 from twisted.internet.interfaces import IReactorFromThreads
 
 from twisted_registry.application.event_feed import EventFeed
+from twisted_registry.application.followers import Followers
 from twisted_registry.application.kept_uploads import KeptLimits, KeptUploads
 from twisted_registry.application.queries import Queries
 from twisted_registry.application.status import ServerStatus
@@ -98,6 +99,7 @@ class Edge:
         delivered = None if options.observer is None else options.observer.delivered
         self._subscriptions = Subscriptions(self._queries, delivered)
         self._feed = EventFeed(runtime, delivered=delivered)
+        self._followers = Followers()
         kept_limits = KeptLimits(limits.kept_uploads_max_memory_bytes, limits.unfinished)
         self._kept_uploads = KeptUploads(runtime, kept_limits, time.time)
         self._upload_budget = UploadBudget(limits)
@@ -255,9 +257,12 @@ class Edge:
         limits, chunk_bytes = self._options.limits, self._options.network.chunk_size_bytes
         replies, uploads = self._reply_budget, self._upload_budget
         status = self._server_status()
+        followers = self._followers
         return (
-            cogment_service(self._queries, self._subscriptions, status, limits, replies, uploads, chunk_bytes),
-            registry_service(self._queries, self._feed, limits, replies, uploads, self._kept_uploads, chunk_bytes),
+            cogment_service(
+                self._queries, self._subscriptions, followers, status, limits, replies, uploads, chunk_bytes
+            ),
+            registry_service(self._queries, self.numbers, self._archive_status, self._options),
         )
 
     def _count_calls(self) -> int:
@@ -272,6 +277,7 @@ class Edge:
             self._upload_budget,
             self._reply_budget,
             self._kept_uploads,
+            self._followers,
         )
 
     def _server_status(self) -> ServerStatus:

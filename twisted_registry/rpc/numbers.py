@@ -7,6 +7,7 @@ from collections.abc import Callable
 from attrs import frozen
 
 from twisted_registry.application.event_feed import EventFeed
+from twisted_registry.application.followers import Followers
 from twisted_registry.application.kept_uploads import KeptUploads
 from twisted_registry.application.subscriptions import Subscriptions
 from twisted_registry.rpc.budgets import ReplyBudget, UploadBudget
@@ -25,6 +26,7 @@ class ServerNumbers:
         uploads: the memory of uploads.
         replies: the memory of replies.
         kept_uploads: its length is the number of uploads that are kept.
+        followers: the subscribers and the watches.  Used in the thread of the server's event loop.
     """
 
     calls: Callable[[], int]
@@ -34,3 +36,4 @@ class ServerNumbers:
     uploads: UploadBudget
     replies: ReplyBudget
     kept_uploads: KeptUploads
+    followers: Followers

@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from attrs import field, frozen
 
 from twisted_registry.config.limits import ClientLimits, Limits
+from twisted_registry.config.memory import MemorySettings
 from twisted_registry.config.network import NetworkSettings, UnixSettings
 from twisted_registry.contracts.access import IAccess, IAuditLog
 from twisted_registry.contracts.access_log import IAccessLog
-from twisted_registry.contracts.observation import IEdgeObserver
+from twisted_registry.contracts.observation import IArchiveNumbers, IEdgeObserver
 from twisted_registry.contracts.quotas import IRateQuotas
 from twisted_registry.rpc.methods import Service
 from twisted_registry.rpc.tls import ServerTls
@@ -34,6 +35,8 @@ class ServerOptions:
         quotas: the quotas of calls and bytes; ``None`` without a policy.
         audit_log: records calls; ``None`` for no record.
         observer: what calls are reported to; ``None`` for nothing.
+        memory: the limits on memory, for the status of the server; ``None`` if they are not known.
+        archive_numbers: the size of the archive, for the status of the server; ``None`` if it is not known.
     """
 
     network: NetworkSettings
@@ -48,3 +51,5 @@ class ServerOptions:
     quotas: IRateQuotas | None = None
     audit_log: IAuditLog | None = None
     observer: IEdgeObserver | None = None
+    memory: MemorySettings | None = None
+    archive_numbers: IArchiveNumbers | None = None

@@ -8,6 +8,7 @@ from attrs import field, frozen
 
 from twisted_registry.application.commands import Commands
 from twisted_registry.application.downloads import Downloads
+from twisted_registry.application.followers import Followers, Following
 from twisted_registry.application.pagination import Lists, ModelsQuery
 from twisted_registry.application.replies import ListReplies, ReplyCache, account_for
 from twisted_registry.application.status import ServerStatus
@@ -37,6 +38,7 @@ class Handlers:
     _uploads: Uploads
     _downloads: Downloads
     _subscriptions: Subscriptions
+    _followers: Followers
     _status: ServerStatus
     _versions: Mapping[str, str]
     _reply_budget: ReplyBudget
@@ -124,11 +126,14 @@ class Handlers:
         Send the latest version's info, and that of each newer one.
         """
         model_id = codec.model_to_follow(raw)
-        with self._subscriptions.subscribe(model_id, call.seen(model_id)) as subscription:
+        following = Following(model_id, call.method.name, call.actor, call.peer)
+        subscribed = self._subscriptions.subscribe(model_id, call.seen(model_id))
+        with self._followers.add(following) as follower, subscribed as subscription:
             while True:
                 info = await subscription.next()
                 await self._reply_budget.write(call, self._updates.update(info))
                 subscription.note_sent()
+                follower.note_sent(info.version_number)
 
     async def version(self, raw: bytes, call: CallContext) -> bytes:
         """

@@ -11,6 +11,7 @@ import twisted
 import twisted_registry
 from twisted_registry.application.commands import Commands
 from twisted_registry.application.downloads import Downloads
+from twisted_registry.application.followers import Followers
 from twisted_registry.application.pagination import Lists, ModelsQuery
 from twisted_registry.application.queries import Queries
 from twisted_registry.application.replies import ListReplies, ReplyCache
@@ -31,6 +32,7 @@ from twisted_registry.rpc.services.cogment.handlers import Handlers
 def cogment_service(
     queries: Queries,
     subscriptions: Subscriptions,
+    followers: Followers,
     status: ServerStatus,
     limits: Limits,
     reply_budget: ReplyBudget,
@@ -51,6 +53,7 @@ def cogment_service(
         Uploads(queries, upload_budget, chunk_bytes, limits.version_max_bytes),
         Downloads(queries, chunk_bytes),
         subscriptions,
+        followers,
         status,
         _versions(),
         reply_budget,

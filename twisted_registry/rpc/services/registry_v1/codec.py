@@ -268,6 +268,13 @@ def event_message(entry: FeedEvent) -> bytes:
     return entry.encoded
 
 
+def created_number(entry: FeedEvent) -> int:
+    """
+    Return the number of the version that an event says was created; 0 for other events.
+    """
+    return entry.event.info.version_number if isinstance(entry.event, VersionCommitted) else 0
+
+
 def _content(event: Event) -> Any:
     match event:
         case VersionCommitted() | VersionArchived() | VersionAnnotated():

@@ -9,6 +9,7 @@ from attrs import evolve, frozen
 
 from twisted_registry.application.aliases import Aliases
 from twisted_registry.application.event_feed import EventFeed
+from twisted_registry.application.followers import Followers, Following
 from twisted_registry.application.models import Models
 from twisted_registry.application.queries import Queries
 from twisted_registry.application.versions import Versions
@@ -159,6 +160,7 @@ class EventCalls:
     """
 
     _feed: EventFeed
+    _followers: Followers
     _queries: Queries
     _reply_budget: ReplyBudget
 
@@ -167,12 +169,15 @@ class EventCalls:
         Send events as they happen.
         """
         await self._queries.note_seen_of(request.model_id, call.seen(request.model_id))
-        with self._feed.watch(evolve(codec.event_filter(request), may_read=call.may_read), request.cursor) as watch:
+        wanted = evolve(codec.event_filter(request), may_read=call.may_read)
+        following = Following(request.model_id, call.method.name, call.actor, call.peer, request.prefix, call.may_read)
+        with self._followers.add(following) as follower, self._feed.watch(wanted, request.cursor) as watch:
             await call.write(codec.started(watch.cursor, time.time_ns()))
             while True:
                 entries = await watch.next()
                 for entry in entries:
                     await self._reply_budget.write(call, codec.event_message(entry))
                     watch.note_sent(entry)
+                    follower.note_sent(codec.created_number(entry))
                 if not entries:
                     await call.write(codec.checkpoint(watch.cursor, time.time_ns()))

@@ -12,8 +12,6 @@ from twisted_registry.application.aliases import Aliases
 from twisted_registry.application.copies import Copies
 from twisted_registry.application.creations import Creations
 from twisted_registry.application.downloads import Downloads
-from twisted_registry.application.event_feed import EventFeed
-from twisted_registry.application.kept_uploads import KeptUploads
 from twisted_registry.application.models import Models
 from twisted_registry.application.queries import Queries
 from twisted_registry.application.reads import Reads
@@ -22,15 +20,18 @@ from twisted_registry.application.retention import RetentionRules
 from twisted_registry.application.search import Searches
 from twisted_registry.application.search_work import SearchWork
 from twisted_registry.application.versions import Versions
-from twisted_registry.config.limits import Limits
+from twisted_registry.contracts.ownership import ArchiveStatus
 from twisted_registry.domain.access import Action, Need, Scope
 from twisted_registry.domain.references import Reference
 from twisted_registry.protocol.messages import REGISTRY_SERVICE_NAME, Empty, v1
-from twisted_registry.rpc.budgets import ListSlots, ReplyBudget, UploadBudget
+from twisted_registry.rpc.budgets import ListSlots
 from twisted_registry.rpc.methods import Handler, Method, Service
+from twisted_registry.rpc.numbers import ServerNumbers
+from twisted_registry.rpc.options import ServerOptions
 from twisted_registry.rpc.services.registry_v1.handlers import AliasCalls, EventCalls, ModelCalls, VersionCalls
 from twisted_registry.rpc.services.registry_v1.retention import RetentionCalls, scope_of
 from twisted_registry.rpc.services.registry_v1.search import SearchCalls
+from twisted_registry.rpc.services.registry_v1.server import FollowerCalls, ServerCalls, follower_needs
 from twisted_registry.rpc.services.registry_v1.transfers import TransferCalls, creation_header
 
 FurtherNeeds = Callable[[Any], Awaitable[Iterable[Need]]]
@@ -38,22 +39,21 @@ FurtherNeeds = Callable[[Any], Awaitable[Iterable[Need]]]
 
 def registry_service(
     queries: Queries,
-    feed: EventFeed,
-    limits: Limits,
-    reply_budget: ReplyBudget,
-    upload_budget: UploadBudget,
-    kept_uploads: KeptUploads,
-    chunk_bytes: int,
+    numbers: ServerNumbers,
+    archive_status: ArchiveStatus,
+    options: ServerOptions,
 ) -> Service:
     """
     Return the service to add to a server.
 
     Args:
-        chunk_bytes: the length of the data in each chunk sent, except a version's last.
+        numbers: the budgets and the streams of the server.
     """
+    limits, chunk_bytes = options.limits, options.network.chunk_size_bytes
+    upload_budget, reply_budget = numbers.uploads, numbers.replies
     versions = Versions(queries)
     reads = Reads(queries, versions, Downloads(queries, chunk_bytes), chunk_bytes)
-    creations = Creations(queries, versions, upload_budget, kept_uploads, chunk_bytes, limits.version_max_bytes)
+    creations = Creations(queries, versions, upload_budget, numbers.kept_uploads, chunk_bytes, limits.version_max_bytes)
     searches = Searches(queries, SearchWork(queries, ListSlots.for_searches()))
     copies = Copies(queries, versions, reads, upload_budget, chunk_bytes, limits.version_max_bytes)
     methods = (
@@ -63,14 +63,11 @@ def registry_service(
         *_transfer_methods(TransferCalls(reads, creations, copies, reply_budget)),
         *_alias_methods(AliasCalls(Aliases(queries))),
         *_retention_methods(RetentionCalls(RetentionRules(queries), reply_budget)),
-        Method(
-            "WatchEvents",
-            EventCalls(feed, queries, reply_budget).watch,
-            Action.READ,
-            lambda request: request.model_id or None,
-            request=v1.WatchEventsRequest,
-            lasts=True,
+        *_following_methods(
+            EventCalls(numbers.feed, numbers.followers, queries, reply_budget),
+            FollowerCalls(numbers.followers, queries),
         ),
+        *_server_methods(ServerCalls(queries, archive_status, numbers, options)),
     )
     return Service(REGISTRY_SERVICE_NAME, methods)
 
@@ -201,6 +198,45 @@ def _retention_methods(calls: RetentionCalls) -> Sequence[Method]:
         method("SetRetention", calls.set, [delete], lambda it: it.retention, v1.SetRetentionRequest, v1.Retention),
         method("GetRetention", calls.get, [read], lambda it: it, v1.GetRetentionRequest, v1.Retention),
         method("Prune", calls.prune, [delete, read], lambda it: it, v1.PruneRequest, None),
+    )
+
+
+def _following_methods(events: EventCalls, followers: FollowerCalls) -> Sequence[Method]:
+    return (
+        Method(
+            "WatchEvents",
+            events.watch,
+            Action.READ,
+            lambda request: request.model_id or None,
+            request=v1.WatchEventsRequest,
+            lasts=True,
+        ),
+        Method(
+            "ListFollowers",
+            followers.list,
+            Action.STATUS,
+            None,
+            follower_needs,
+            v1.ListFollowersRequest,
+            v1.ListFollowersResponse,
+        ),
+    )
+
+
+def _server_methods(calls: ServerCalls) -> Sequence[Method]:
+    # Clients find out with these which archive is served, and who they are for it.
+    return (
+        Method(
+            "GetServerStatus",
+            calls.status,
+            Action.STATUS,
+            request=v1.GetServerStatusRequest,
+            reply=v1.ServerStatus,
+            any_archive=True,
+        ),
+        Method(
+            "GetCaller", calls.caller, Action.IDENTIFY, request=v1.GetCallerRequest, reply=v1.Caller, any_archive=True
+        ),
     )
 
 
