@@ -5,7 +5,8 @@ A client of a daemon's HTTP port.
 import json
 from collections.abc import Generator, Mapping
 from contextlib import closing
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPSConnection
+from ssl import SSLContext
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,8 +18,9 @@ class HttpClient:
     A client that speaks only HTTP and JSON.
     """
 
-    def __init__(self, port: int, token: str = "") -> None:
+    def __init__(self, port: int, token: str = "", tls: SSLContext | None = None) -> None:
         self._port = port
+        self._tls = tls
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     def post(self, call: str, **fields: Any) -> Any:
@@ -33,8 +35,13 @@ class HttpClient:
         """
         return self._ask("GET", f"{call}?{urlencode(fields)}", None, {})
 
+    def _connect(self) -> HTTPConnection:
+        if self._tls is None:
+            return HTTPConnection("127.0.0.1", self._port, timeout=DEADLINE_SECONDS)
+        return HTTPSConnection("127.0.0.1", self._port, timeout=DEADLINE_SECONDS, context=self._tls)
+
     def _ask(self, verb: str, path: str, body: str | None, headers: Mapping[str, str]) -> Any:
-        with closing(HTTPConnection("127.0.0.1", self._port, timeout=DEADLINE_SECONDS)) as connection:
+        with closing(self._connect()) as connection:
             connection.request(verb, f"/api/v1/{path}", body, {**self._headers, **headers})
             response = connection.getresponse()
             return response.status, json.loads(response.read())
@@ -44,7 +51,7 @@ class HttpClient:
         Return the events as they come, each with its id.
         """
         headers = {**self._headers, "Accept": "text/event-stream", **({"Last-Event-ID": cursor} if cursor else {})}
-        with closing(HTTPConnection("127.0.0.1", self._port, timeout=DEADLINE_SECONDS)) as connection:
+        with closing(self._connect()) as connection:
             connection.request("GET", "/api/v1/events", None, headers)
             response = connection.getresponse()
             identity = ""

@@ -24,6 +24,7 @@ from twisted_registry.domain.errors import InvalidRequest, QuotaExceeded
 from twisted_registry.protocol.error_map import to_metadata
 from twisted_registry.protocol.json_calls import METHODS
 from twisted_registry.protocol.messages import v1
+from twisted_registry.web.hosts import HostNames
 from twisted_registry.web.json_api import json_api
 from twisted_registry.web.site import make_site
 
@@ -148,7 +149,7 @@ class JsonApiCase(TestCase):
         self.clock = Clock()
         net: Any = reactor
         self.deferred: list[Callable[[], str]] = []
-        site = make_site({"api": json_api(lambda: self.calls, self.clock, self.defer, streams_max=1)}, net)
+        site = make_site({"api": json_api(lambda: self.calls, self.clock, self.defer, streams_max=1)}, net, HostNames())
         self.port = net.listenTCP(0, site, interface="127.0.0.1")
         self.addCleanup(self.port.stopListening)
         self.pool = HTTPConnectionPool(net, persistent=False)
@@ -370,7 +371,7 @@ class StreamTests(JsonApiCase):
         """
         A connection is closed on which nothing was read for two minutes.
         """
-        site = make_site({"api": json_api(lambda: self.calls, self.clock, self.defer)}, self.clock)
+        site = make_site({"api": json_api(lambda: self.calls, self.clock, self.defer)}, self.clock, HostNames())
         protocol, transport = site.buildProtocol(IPv4Address("TCP", "127.0.0.1", 1)), StringTransport()
         protocol.makeConnection(transport)
         protocol.dataReceived(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")

@@ -53,6 +53,7 @@ ROWS: list[tuple[str, str, str, Any, list[str]]] = [
     ("insecure", "access.insecure", "true", True, ["maybe"]),
     ("http-port", "web.port", "0", 0, ["x", "65536"]),
     ("http-interface", "web.interface", "::1", "::1", ["1.2.3", "*"]),
+    ("http-names", "web.names", "A.example, b", ("a.example", "b"), ["a,,b", "a:1", "http://a", "*.a"]),
     ("metrics-models", "metrics.models", "a/b, c,a/b", ("a/b", "c"), ["a,,b", "a\nb", ",".join(map(str, range(101)))]),
     ("grace-seconds", "network.grace_seconds", "0.5", 0.5, ["-1", "inf", "nan", "1e3", "86401", ".", "soon"]),
 ]

@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 
+from twisted_registry.web.hosts import HostNames
 from twisted_registry.web.pages import LivePage, MetricsPage, Page, ReadyPage, VersionPage
 from twisted_registry.web.requests import MAX_BODY_BYTES, BoundedRequest
 from twisted_registry.web.site import BoundedSite, make_site
@@ -69,7 +70,7 @@ class SiteTests(SynchronousTestCase):
             "form": _FormPage(),
         }
         self.clock = Clock()
-        self.site = make_site(pages, self.clock)
+        self.site = make_site(pages, self.clock, HostNames())
 
     def render(self, accept: str) -> "Deferred[tuple[str, bytes]]":
         """

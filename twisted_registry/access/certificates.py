@@ -125,6 +125,20 @@ def end_of(pem: bytes) -> float | None:
         return None
 
 
+@lru_cache(maxsize=1024)
+def client_names(pem: bytes) -> Sequence[str]:
+    """
+    Return the names in a client's certificate: its SPIFFE id, then its DNS names.  gRPC finds the same.
+    """
+    found = _alternative_names(x509.load_pem_x509_certificate(pem))
+    if found is None:
+        return ()
+    uris = found.get_values_for_type(x509.UniformResourceIdentifier)
+    # A certificate with other URIs beside it is not a SPIFFE document.
+    spiffe_ids = uris if len(uris) == 1 and uris[0].startswith("spiffe://") else ()
+    return (*spiffe_ids, *found.get_values_for_type(x509.DNSName))
+
+
 def _certificates(pem: bytes, what: str) -> Sequence[x509.Certificate]:
     if b"-----BEGIN CERTIFICATE-----" not in pem:
         raise BadFile(f"the file of the {what} holds no certificate in PEM format, which has lines such as -----BEGIN")
@@ -181,10 +195,16 @@ def _issued(upper: x509.Certificate, lower: x509.Certificate) -> bool:
     return True
 
 
-def _names(certificate: x509.Certificate) -> Sequence[str]:
+def _alternative_names(certificate: x509.Certificate) -> x509.SubjectAlternativeName | None:
     try:
-        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        return certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        return None
+
+
+def _names(certificate: x509.Certificate) -> Sequence[str]:
+    found = _alternative_names(certificate)
+    if found is None:
         return ()
     names = found.get_values_for_type(x509.DNSName)
     return [*names, *map(str, found.get_values_for_type(x509.IPAddress))]

@@ -21,6 +21,15 @@ def _parse_models(text: str) -> tuple[str, ...]:
     return models
 
 
+def _parse_names(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(each.strip().lower() for each in text.split(",")))
+    if not all(re.fullmatch(r"[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9_])?", each) for each in names):
+        raise ValueError(text)
+    return names
+
+
+_NAMES = ValueType("list", "host names without ports, separated by commas", _parse_names)
+
 _MODELS = ValueType("list", f"up to {_MODELS_MAX} ids of models, separated by commas", _parse_models)
 
 
@@ -32,18 +41,30 @@ class WebSettings:
     Attributes:
         port: the TCP port; 0 picks a free one, ``None`` for none.
         interface: an address, without brackets, or a host name.
+        names: further names under which clients may ask.
     """
 
     port: int | None = setting(
         "http-port",
         whole(0, 65535),
-        "TCP port for HTTP: calls in JSON below /api/v1, and /metrics, /livez, /readyz and /version; 0 picks a free "
-        "port, which is logged",
+        "TCP port for HTTP, or for HTTPS with --tls-certificate: calls in JSON below /api/v1, and /metrics, /livez, "
+        "/readyz and /version; 0 picks a free port, which is logged",
         None,
         "none",
     )
     interface: str = setting(
-        "http-interface", INTERFACE, "address to listen on for HTTP; another one needs --insecure", "127.0.0.1"
+        "http-interface",
+        INTERFACE,
+        "address to listen on for HTTP; another one needs TLS and access control, or --insecure",
+        "127.0.0.1",
+    )
+    names: Sequence[str] = setting(
+        "http-names",
+        _NAMES,
+        "names under which clients may ask by HTTP, in addition to addresses, localhost and the names in "
+        "--tls-certificate: those that a proxy passes on, for example",
+        (),
+        "none",
     )
 
     @property

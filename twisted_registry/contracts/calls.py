@@ -28,6 +28,7 @@ class LocalCall:
         timeout_seconds: after this time the call ends with ``DEADLINE_EXCEEDED``; ``None`` for no limit.
         is_encrypted: whether nobody on the way could read it.  A token that others could read is refused, unless it
             comes from this machine.
+        certificate: the client's certificate in PEM, which was verified; empty without one.
     """
 
     path: str
@@ -36,6 +37,7 @@ class LocalCall:
     metadata: Sequence[Metadatum] = ()
     timeout_seconds: float | None = None
     is_encrypted: bool = False
+    certificate: bytes = b""
 
 
 class CallFailed(Exception):

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
@@ -33,6 +34,10 @@ from twisted_registry.domain.errors import CannotStart
 from twisted_registry.domain.quotas import Quota
 from twisted_registry.rpc.tls import ServerTls
 
+if TYPE_CHECKING:
+    from twisted_registry.access.certificates import ServerCertificate
+    from twisted_registry.web.tls import ServerContext
+
 _log = Logger()
 
 _CHECK_SECONDS = 2.0
@@ -52,6 +57,7 @@ class AccessControl:
         files: the files that it is made of.
         quotas: the quotas of the policy; ``None`` without a policy file.
         issuers: the issuers of the policy; ``None`` without a policy file.
+        http: the certificates as --http-port uses them; ``None`` without encryption or without that port.
     """
 
     access: IAccess | None
@@ -59,6 +65,7 @@ class AccessControl:
     files: Sequence[WatchedFiles]
     quotas: "PolicyQuotas | None" = None
     issuers: IssuerTokens | None = None
+    http: "ServerContext | None" = None
 
     def load(self, *, is_final: bool = True) -> None:
         """
@@ -150,11 +157,12 @@ def make_access_control(settings: Settings) -> AccessControl:
         if plugin is not None:
             authenticators.append(plugin)
         callers = Callers(authenticators, policy)
-    server_tls = None
+    server_tls = http = None
     if tls.certificate is not None and tls.key is not None:
         server_tls = ServerTls(tls.client_port)
-        files.append(_certificate_files(tls, tls.certificate, tls.key, server_tls))
-    control = AccessControl(callers, server_tls, files, quotas, issuers)
+        http = None if settings.web.port is None else _http_context()
+        files.append(_certificate_files(tls, tls.certificate, tls.key, server_tls, http))
+    control = AccessControl(callers, server_tls, files, quotas, issuers, http)
     # Root may be about to become the user who owns the files; they are loaded again then.
     control.load(is_final=os.geteuid() != 0)
     return control
@@ -180,7 +188,16 @@ def _watch(kind: FileKind, path: str, use: Callable[[bytes], object]) -> Watched
     return WatchedFiles([(kind, Path(path))], use)
 
 
-def _certificate_files(settings: TlsSettings, certificate: str, key: str, tls: ServerTls) -> WatchedFiles:
+def _http_context() -> "ServerContext":
+    # Imported late: a daemon without --http-port does not need the library.
+    from twisted_registry.web.tls import ServerContext
+
+    return ServerContext()
+
+
+def _certificate_files(
+    settings: TlsSettings, certificate: str, key: str, tls: ServerTls, http: "ServerContext | None"
+) -> WatchedFiles:
     # Imported late: a daemon without TLS does not need the library.
     from twisted_registry.access import certificates
 
@@ -192,6 +209,8 @@ def _certificate_files(settings: TlsSettings, certificate: str, key: str, tls: S
         checked = certificates.check_server_certificate(chain, private_key)
         if client_ca is not None:
             certificates.check_authorities(client_ca)
+        if http is not None:
+            _use_for_http(http, checked, client_ca)
         for note in checked.notes:
             _log.warn("{note}", note=note)
         _log.info(
@@ -204,6 +223,15 @@ def _certificate_files(settings: TlsSettings, certificate: str, key: str, tls: S
     return WatchedFiles(files, use)
 
 
+def _use_for_http(http: "ServerContext", checked: "ServerCertificate", client_ca: bytes | None) -> None:
+    from twisted_registry.web.tls import UnusableCertificate
+
+    try:
+        http.use(checked.chain, checked.key, client_ca, checked.names)
+    except UnusableCertificate as error:
+        raise BadFile(str(error)) from None
+
+
 def certificate_end(pem: bytes) -> float | None:
     """
     Return when a certificate expires, in seconds since the Unix epoch; ``None`` if it cannot be read.
@@ -211,6 +239,15 @@ def certificate_end(pem: bytes) -> float | None:
     from twisted_registry.access.certificates import end_of
 
     return end_of(pem)
+
+
+def certificate_names(pem: bytes) -> Sequence[str]:
+    """
+    Return the names in a client's certificate.
+    """
+    from twisted_registry.access.certificates import client_names
+
+    return client_names(pem)
 
 
 def is_loopback(interface: str) -> bool:
@@ -239,7 +276,13 @@ def _check_settings(settings: Settings) -> None:
             "--tokens-file or --policy-file for them, or leave out --tls-client-port"
         )
     _check_unix(settings)
-    if access.insecure or settings.unix.is_alone or is_loopback(network.interface):
+    if not settings.unix.is_alone:
+        _check_exposure(settings, "--interface", network.interface)
+
+
+def _check_exposure(settings: Settings, flag: str, interface: str) -> None:
+    access, tls = settings.access, settings.tls
+    if access.insecure or is_loopback(interface):
         return
     missing = []
     if tls.certificate is None:
@@ -248,8 +291,8 @@ def _check_settings(settings: Settings) -> None:
         missing.append("does not know its callers (pass --tokens-file, --policy-file or --tls-client-ca)")
     if missing:
         raise CannotStart(
-            f"--interface {network.interface} would let other machines connect, but the registry "
-            f"{' and '.join(missing)}; if that is what you want, pass --insecure"
+            f"{flag} {interface} would let other machines connect, but the registry {' and '.join(missing)}; if that "
+            "is what you want, pass --insecure"
         )
 
 
@@ -283,11 +326,7 @@ def _check_web(settings: Settings) -> None:
         )
     if web.port == network.port != 0:
         raise CannotStart("--http-port and --port are the same; choose another one")
-    if not (access.insecure or is_loopback(web.interface)):
-        raise CannotStart(
-            f"--http-interface {web.interface} would let other machines connect, but HTTP is not encrypted and does "
-            "not know its callers; if that is what you want, pass --insecure"
-        )
+    _check_exposure(settings, "--http-interface", web.interface)
 
 
 class AccessReloader:

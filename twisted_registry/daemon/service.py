@@ -19,7 +19,13 @@ from twisted_registry.contracts.access_log import IAccessLog
 from twisted_registry.contracts.archive import IArchive
 from twisted_registry.contracts.ownership import ArchiveStatus, IIdentifiableArchive, ILocatedArchive, IOwnedArchive
 from twisted_registry.coordination.local import LocalCoordination
-from twisted_registry.daemon.access import AccessControl, AccessReloader, certificate_end, make_access_control
+from twisted_registry.daemon.access import (
+    AccessControl,
+    AccessReloader,
+    certificate_end,
+    certificate_names,
+    make_access_control,
+)
 from twisted_registry.daemon.archive_numbers import ArchiveNumbers
 from twisted_registry.daemon.audit import DaemonAudit, check_audit_log
 from twisted_registry.daemon.clocks import ThreadTimer, use_monotonic_time
@@ -148,6 +154,7 @@ class RegistryService(Service):
             access=control.access,
             tls=control.tls,
             certificate_end=certificate_end,
+            certificate_names=certificate_names,
             quotas=None if control.quotas is None else control.quotas.rates,
             audit_log=self.audit.log,
             observer=None if self._web is None else self._web.metrics.edge,
@@ -168,7 +175,7 @@ class RegistryService(Service):
             self._problem,
             lambda: self._problem() or self._archive_status.write_problem,
             lambda: self._rpc.calls,
-            is_protected=self._access_control.access is not None,
+            self._access_control.http,
         )
 
     def _problem(self) -> str:

@@ -3,7 +3,7 @@ The web edge of the daemon, and the metrics that it shows.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import CannotListenError
@@ -16,11 +16,15 @@ from twisted_registry.daemon.metrics import MetricsService, make_metrics
 from twisted_registry.daemon.pools import Pools
 from twisted_registry.domain.errors import CannotStart
 from twisted_registry.execution import PooledExecutor
-from twisted_registry.web.caller import status_permission
+from twisted_registry.web.caller import CertifiedCalls, status_permission
+from twisted_registry.web.hosts import HostNames
 from twisted_registry.web.json_api import json_api
 from twisted_registry.web.page_files import page_resources
 from twisted_registry.web.pages import LivePage, MetricsPage, ReadyPage, VersionPage
 from twisted_registry.web.site import make_site
+
+if TYPE_CHECKING:
+    from twisted_registry.web.tls import ServerContext
 
 _log = Logger()
 
@@ -42,14 +46,13 @@ class WebEdge:
         problem: Callable[[], str],
         write_problem: Callable[[], str],
         calls: Callable[[], ICalls],
-        *,
-        is_protected: bool,
+        tls: "ServerContext | None",
     ) -> None:
         """
 
         Args:
             calls: returns the way to make the calls of the registry, once its server runs.
-            is_protected: whether callers are checked; if not, no site but this one may make a browser ask.
+            tls: the certificates; ``None`` without encryption.
             problem: returns why the registry does not serve; empty if it does.
             write_problem: returns why it stores nothing; empty if it does.
         """
@@ -57,6 +60,9 @@ class WebEdge:
         self.service = MetricsService(reactor, self.metrics, settings, pools)
         self._reactor = reactor
         self._settings = settings.web
+        self._tls = tls
+        if tls is not None and settings.tls.client_ca is not None and settings.tls.client_port is None:
+            calls = _certified(calls)
         executor = PooledExecutor(reactor, pools.rendering)
         render = self.metrics.render
         self._site = make_site(
@@ -69,7 +75,7 @@ class WebEdge:
                 "metrics": MetricsPage(lambda accept: executor.defer(lambda: render(accept)), status_permission(calls)),
             },
             reactor,
-            None if is_protected else frozenset({"localhost", settings.web.interface.lower()}),
+            HostNames([*settings.web.names, settings.web.interface], lambda: () if tls is None else tls.names),
         )
         self._port: Any = None
 
@@ -82,17 +88,26 @@ class WebEdge:
         """
         settings = self._settings
         try:
-            self._port = self._reactor.listenTCP(settings.port, self._site, interface=settings.interface)
+            self._port = self._reactor.listenTCP(settings.port, self._factory(), interface=settings.interface)
         except CannotListenError as error:
             reason = getattr(error.socketError, "strerror", None) or error.socketError
             raise CannotStart(f"--http-port: cannot listen on {settings.host}:{settings.port}: {reason}") from None
+
+    def _factory(self) -> Any:
+        if self._tls is None:
+            return self._site
+        # Imported late: without TLS, the library is not needed.
+        from twisted_registry.web.tls import TlsFactory
+
+        return TlsFactory(self._tls, False, self._site, self._reactor)
 
     def log(self) -> None:
         """
         Log where it listens.
         """
         port = self._port.getHost().port
-        _log.info("HTTP is served at http://{host}:{port}/", host=self._settings.host, port=port)
+        scheme = "http" if self._tls is None else "https"
+        _log.info("HTTP is served at {scheme}://{host}:{port}/", scheme=scheme, host=self._settings.host, port=port)
 
     def stop(self) -> "Deferred[None]":
         """
@@ -103,3 +118,7 @@ class WebEdge:
         """
         self.service.stop()
         return maybeDeferred(self._port.stopListening)
+
+
+def _certified(calls: Callable[[], ICalls]) -> Callable[[], ICalls]:
+    return lambda: CertifiedCalls(calls())

@@ -217,7 +217,7 @@ class Edge:
         )
         chain = self._chain()
         self._add(self._server, services, chain)
-        self.calls = InProcessCalls(self._reactor, self._loop, services, chain)
+        self.calls = InProcessCalls(self._reactor, self._loop, services, chain, options.certificate_names)
         self._add_health(self._server)
         self._health_server: grpc.aio.Server | None = None
         if options.network.health_port is not None:

@@ -39,9 +39,16 @@ class _LocalContext:
     A stand-in for gRPC's side of a call.
     """
 
-    def __init__(self, call: LocalCall, send: Callable[[Any], Awaitable[None]] | None, executor: Executor) -> None:
+    def __init__(
+        self,
+        call: LocalCall,
+        send: Callable[[Any], Awaitable[None]] | None,
+        executor: Executor,
+        certificate_names: Callable[[bytes], Sequence[str]],
+    ) -> None:
         self._call = call
         self._executor = executor
+        self._certificate_names = certificate_names
         self._requests = [call.request]
         self._ends_seconds = None if call.timeout_seconds is None else time.monotonic() + call.timeout_seconds
         self._callbacks: list[Callable[[Any], None]] = []
@@ -59,7 +66,10 @@ class _LocalContext:
         return None if self._ends_seconds is None else max(0.0, self._ends_seconds - time.monotonic())
 
     def auth_context(self) -> Mapping[str, Iterable[bytes]]:
-        return {}
+        pem = self._call.certificate
+        if not pem:
+            return {}
+        return {"x509_pem_cert": [pem], "peer_dns": [name.encode() for name in self._certificate_names(pem)]}
 
     def add_done_callback(self, callback: Callable[[Any], None]) -> None:
         self._callbacks.append(callback)
@@ -108,6 +118,7 @@ class InProcessCalls:
         loop: asyncio.AbstractEventLoop,
         services: Sequence[Service],
         chain: Sequence[Interceptor],
+        certificate_names: Callable[[bytes], Sequence[str]] = lambda pem: (),
     ) -> None:
         """
 
@@ -115,7 +126,9 @@ class InProcessCalls:
             loop: the server's event loop.
             services: the services whose calls can be made.
             chain: the interceptors that each call passes.
+            certificate_names: returns the names in a client's certificate in PEM.
         """
+        self._certificate_names = certificate_names
         self._reactor = reactor
         self._loop = loop
         # One thread, so that long requests delay each other and nothing else.
@@ -140,7 +153,7 @@ class InProcessCalls:
         method = self._methods.get(call.path)
         if method is None or method.streams_replies != (send is not None):
             raise CallFailed(grpc.StatusCode.UNIMPLEMENTED.name, "the registry has no such call")
-        context = _LocalContext(call, send, self._executor)
+        context = _LocalContext(call, send, self._executor, self._certificate_names)
         make_context = CallContext if call.is_encrypted else _PlainCallContext
         try:
             async with asyncio.timeout(call.timeout_seconds):

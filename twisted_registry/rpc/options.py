@@ -32,6 +32,7 @@ class ServerOptions:
         access: says who calls and what they may do; ``None`` without access control.
         tls: the certificates; ``None`` without encryption.
         certificate_end: returns when a certificate in PEM expires, in seconds since the Unix epoch.
+        certificate_names: returns the names in a client's certificate in PEM, for calls that do not come by gRPC.
         quotas: the quotas of calls and bytes; ``None`` without a policy.
         audit_log: records calls; ``None`` for no record.
         observer: what calls are reported to; ``None`` for nothing.
@@ -48,6 +49,7 @@ class ServerOptions:
     access: IAccess | None = None
     tls: ServerTls | None = None
     certificate_end: Callable[[bytes], float | None] = lambda pem: None
+    certificate_names: Callable[[bytes], Sequence[str]] = lambda pem: ()
     quotas: IRateQuotas | None = None
     audit_log: IAuditLog | None = None
     observer: IEdgeObserver | None = None

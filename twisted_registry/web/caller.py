@@ -4,10 +4,12 @@ The calls that HTTP requests make.
 
 from collections.abc import Callable, Sequence
 
+from attrs import frozen
 from twisted.internet.address import IPv6Address
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
+from zope.interface import implementer
 
-from twisted_registry.contracts.calls import ICalls, LocalCall, Metadatum
+from twisted_registry.contracts.calls import CallFailed, ICalls, IReplyStream, LocalCall, Metadatum
 from twisted_registry.protocol.messages import SERVICE_NAME
 from twisted_registry.web.requests import BoundedRequest
 
@@ -47,7 +49,8 @@ def call_by(
         timeout_seconds: how long the call may take; ``None`` for no limit.
     """
     is_encrypted = bool(request.isSecure())
-    return LocalCall(path, message, peer_of(request), metadata_of(request), timeout_seconds, is_encrypted)
+    certificate = request.client_certificate if is_encrypted else b""
+    return LocalCall(path, message, peer_of(request), metadata_of(request), timeout_seconds, is_encrypted, certificate)
 
 
 def status_permission(calls: Callable[[], ICalls]) -> Callable[[BoundedRequest], "Deferred[bytes]"]:
@@ -58,3 +61,42 @@ def status_permission(calls: Callable[[], ICalls]) -> Callable[[BoundedRequest],
         calls: returns the way to make calls, once the server runs.
     """
     return lambda request: calls().call(call_by(request, f"/{SERVICE_NAME}/Status"))
+
+
+@implementer(ICalls)
+@frozen
+class CertifiedCalls:
+    """
+    The calls of a server whose clients all need a certificate.
+    """
+
+    _calls: ICalls
+
+    def call(self, call: LocalCall) -> "Deferred[bytes]":
+        """See ``ICalls.call``."""
+        return self._calls.call(call) if call.certificate else fail(_without_certificate())
+
+    def stream(self, call: LocalCall, receive: Callable[[bytes], None]) -> IReplyStream:
+        """See ``ICalls.stream``."""
+        return self._calls.stream(call, receive) if call.certificate else _NoStream()
+
+
+@implementer(IReplyStream)
+class _NoStream:
+    """
+    A stream that was refused.
+    """
+
+    def __init__(self) -> None:
+        self.finished: Deferred[object] = fail(_without_certificate())
+
+    def pause(self) -> None:
+        """See ``IReplyStream.pause``."""
+
+    def resume(self) -> None:
+        """See ``IReplyStream.resume``."""
+
+
+def _without_certificate() -> CallFailed:
+    text = "clients of this registry need a certificate of one of its authorities; connect with yours"
+    return CallFailed("UNAUTHENTICATED", text)

@@ -3,7 +3,6 @@ Requests: their limits, and the headers of each reply.
 """
 
 from collections.abc import Sequence
-from http import HTTPStatus
 from io import BytesIO
 from typing import Any
 from uuid import uuid4
@@ -105,13 +104,9 @@ class BoundedRequest(Request):
         # Not earlier, because Twisted sets the first of these itself.
         for name, value in _HEADERS.items():
             self.setHeader(name, value)
-        host = self.getRequestHostname().decode("latin-1")
         site: Any = self.site  # always a RegistrySite
-        if site.answers_as(host):
+        if not site.refuse(self):
             super().render(resrc)
-        else:
-            self.reply(HTTPStatus.MISDIRECTED_REQUEST, "ask this server by its address, or as localhost")
-            self.finish()
 
     def processingFailed(self, reason: Failure) -> Any:  # noqa: N802
         """
@@ -123,6 +118,14 @@ class BoundedRequest(Request):
             self.reply(INTERNAL_SERVER_ERROR, f"a bug in the registry; its log describes it as incident {incident}")
             self.finish()
         return reason
+
+    @property
+    def client_certificate(self) -> bytes:
+        """
+        The client's certificate in PEM, which was verified; empty without one.
+        """
+        connection: Any = self.connection
+        return bytes(connection.certificate)
 
     def header_values(self, name: str) -> Sequence[str]:
         """

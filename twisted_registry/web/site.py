@@ -2,8 +2,8 @@
 The site: which page has which path, and the limits on connections.
 """
 
-from collections.abc import Collection, Mapping
-from ipaddress import ip_address
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any
 
 from twisted.internet.interfaces import IAddress, IReactorTime
@@ -11,6 +11,7 @@ from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
+from twisted_registry.web.hosts import HostNames
 from twisted_registry.web.pages import Page
 from twisted_registry.web.requests import BoundedRequest
 
@@ -32,6 +33,16 @@ class Connection(ProtocolWrapper):
     """
 
     is_answering = False
+
+    @cached_property
+    def certificate(self) -> bytes:
+        """
+        The client's certificate in PEM, if there is TLS; empty without one.
+        """
+        # Imported late: without TLS, the library is not needed.
+        from twisted_registry.web.tls import peer_certificate
+
+        return peer_certificate(self.transport)
 
 
 class BoundedSite(WrappingFactory):
@@ -71,11 +82,11 @@ class RegistrySite(Site):
     The site.
 
     Attributes:
-        hosts: the names under which it may be asked; ``None`` for any.
+        refuse: answers a request that is not meant for this site, and returns whether it has.
     """
 
     noisy = False
-    hosts: Collection[str] | None = None
+    refuse: Callable[[BoundedRequest], bool] = staticmethod(lambda request: False)
 
     def log(self, request: Any) -> None:
         """
@@ -83,35 +94,20 @@ class RegistrySite(Site):
         calls.
         """
 
-    def answers_as(self, host: str) -> bool:
-        """
-        Return whether it may be asked as this host.
 
-        A page of the Internet whose name suddenly resolves to this machine could otherwise make a user's browser send
-        requests here, and read the answers.  An address in place of a name cannot be resolved to another one.
-        """
-        if self.hosts is None or host.lower() in self.hosts:
-            return True
-        try:
-            ip_address(host.strip("[]"))
-        except ValueError:
-            return False
-        return True
-
-
-def make_site(pages: Mapping[str, Resource], clock: IReactorTime, hosts: Collection[str] | None = None) -> BoundedSite:
+def make_site(pages: Mapping[str, Resource], clock: IReactorTime, hosts: HostNames) -> BoundedSite:
     """
     Return a site.
 
     Args:
         pages: the resources by the first part of their paths.
         clock: the reactor.
-        hosts: the names, in lower case, under which the site may be asked; addresses always may be.  ``None`` for any.
+        hosts: the names under which the site may be asked.
     """
     root = Page()
     for path, page in pages.items():
         root.putChild(path.encode(), page)
     site = RegistrySite(root, requestFactory=BoundedRequest, timeout=_IDLE_SECONDS, reactor=clock)
     site.displayTracebacks = False
-    site.hosts = hosts
+    site.refuse = hosts.refuse
     return BoundedSite(site)
