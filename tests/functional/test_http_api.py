@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from contextlib import closing
+from email.message import Message
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, ClassVar
@@ -28,6 +29,16 @@ def status_of_page(port: int, path: str, token: str = "", host: str = "localhost
     with closing(HTTPConnection("127.0.0.1", port, timeout=DEADLINE_SECONDS)) as connection:
         connection.request("GET", path, None, headers)
         return connection.getresponse().status
+
+
+def answer_of(port: int, verb: str, path: str, host: str = "localhost") -> tuple[int, Message, bytes]:
+    """
+    Return the status, the headers and the body of an answer; of a stream only its start.
+    """
+    with closing(HTTPConnection("127.0.0.1", port, timeout=DEADLINE_SECONDS)) as connection:
+        connection.request(verb, path, None, {"Host": host})
+        response = connection.getresponse()
+        return response.status, response.headers, response.read1()
 
 
 class HttpTests(RegistryTestCase):
@@ -113,6 +124,45 @@ class HttpTests(RegistryTestCase):
             ("", 421),
         ):
             self.assertEqual(status_of_page(port, "/api/v1/ListModels", host=host), status, host)
+
+    def test_headers(self) -> None:
+        """
+        Answers of all kinds forbid guesses of their type, use by other sites, frames and the header Referer, and name
+        neither a version nor Twisted.  Only files of the page may be kept, and only they may run scripts.
+        """
+        port = http_port(self.daemon.lines)
+        index = answer_of(port, "GET", "/")[2].decode()
+        script, *_ = re.findall(r'src="/?(page/[^"]+)"', index)
+        for verb, path, host, status in (
+            ("GET", "/api/v1/GetModel?modelId=team/walker", "localhost", 200),
+            ("GET", "/api/v1/GetModel?modelId=other", "localhost", 404),
+            ("GET", "/api/v1/GetModel?none=1", "localhost", 400),
+            ("POST", "/api/v1/GetModel", "localhost", 400),
+            ("OPTIONS", "/api/v1/GetModel", "localhost", 405),
+            ("GET", "/api/v1/events", "localhost", 200),
+            ("GET", "/metrics", "localhost", 200),
+            ("HEAD", "/readyz", "localhost", 200),
+            ("POST", "/livez", "localhost", 405),
+            ("GET", "/none", "localhost", 404),
+            ("GET", "/version", "evil.example.com", 421),
+            ("GET", "/", "localhost", 200),
+            ("GET", f"/{script}", "localhost", 200),
+            ("GET", "/page/other/main.js", "localhost", 404),
+        ):
+            found, headers, _ = answer_of(port, verb, path, host)
+            self.assertEqual(found, status, path)
+            self.assertEqual(headers["X-Content-Type-Options"], "nosniff", path)
+            self.assertEqual(headers["Referrer-Policy"], "no-referrer", path)
+            self.assertEqual(headers["Cross-Origin-Resource-Policy"], "same-origin", path)
+            self.assertEqual(headers["Server"], "twisted-registry", path)
+            is_page = status == 200 and (path == "/" or path.startswith("/page/"))
+            self.assertEqual(headers["Cache-Control"] == "no-store", not is_page, path)
+            policy = headers["Content-Security-Policy"]
+            self.assertTrue(policy.startswith("default-src 'none'"), path)
+            self.assertIn("frame-ancestors 'none'", policy, path)
+            self.assertEqual("script-src 'self'" in policy, is_page, path)
+            for word in ("unsafe", "http:", "https:", "*"):
+                self.assertNotIn(word, policy, path)
 
     def test_stop(self) -> None:
         """

@@ -25,7 +25,6 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
-from uuid import uuid4
 
 import grpc
 import grpc.aio
@@ -36,6 +35,7 @@ from twisted.python.failure import Failure
 from twisted_registry.application.validation import check_archive
 from twisted_registry.contracts.ownership import ArchiveStatus
 from twisted_registry.domain.errors import RegistryError
+from twisted_registry.observability.incidents import report_incident
 from twisted_registry.protocol import error_map
 from twisted_registry.protocol.call_metadata import ARCHIVE_KEY, ASKED, REQUEST_ID_KEY, archive_in
 from twisted_registry.rpc.call import CallContext
@@ -73,14 +73,8 @@ def status_of(error: BaseException, call: CallContext | None = None) -> tuple[gr
     code = grpc.StatusCode[error_map.code_of(error)]
     if code is not grpc.StatusCode.INTERNAL:
         return code, _truncated(str(error))
-    incident = uuid4().hex[:12]
-    _log.failure(
-        "incident {incident} in request {request_id}",
-        Failure(error),
-        incident=incident,
-        request_id="unknown" if call is None else call.request_id,
-    )
-    return code, f"a bug in the registry; its log describes it as incident {incident}"
+    request_id = "unknown" if call is None else call.request_id
+    return code, report_incident(_log, Failure(error), "request {request_id}", request_id=request_id)
 
 
 def details_of(error: BaseException, code: grpc.StatusCode, text: str) -> tuple[error_map.Metadatum, ...]:

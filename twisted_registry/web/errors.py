@@ -4,13 +4,13 @@ Errors of calls as HTTP responses.
 
 import math
 from http import HTTPStatus
-from uuid import uuid4
 
 from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twisted_registry.contracts.calls import CallFailed
+from twisted_registry.observability.incidents import report_incident
 from twisted_registry.protocol.call_metadata import REQUEST_ID_KEY, request_id_in
 from twisted_registry.protocol.json_calls import error_to_json, retry_after_seconds
 from twisted_registry.web.requests import BoundedRequest
@@ -48,9 +48,7 @@ def failed_call(failure: Failure) -> CallFailed:
         return failure.value
     if failure.check(CancelledError):
         return CallFailed("CANCELLED", "the client has left")
-    incident = uuid4().hex[:12]
-    _log.failure("incident {incident} in the HTTP edge", failure, incident=incident)
-    return CallFailed("INTERNAL", f"a bug in the registry; its log describes it as incident {incident}")
+    return CallFailed("INTERNAL", report_incident(_log, failure, "the HTTP edge"))
 
 
 def write_error(request: BoundedRequest, failed: CallFailed) -> None:

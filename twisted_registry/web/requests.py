@@ -5,12 +5,13 @@ Requests: their limits, and the headers of each reply.
 from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
-from uuid import uuid4
 
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http import INTERNAL_SERVER_ERROR
 from twisted.web.server import NOT_DONE_YET, Request
+
+from twisted_registry.observability.incidents import report_incident
 
 _log = Logger()
 
@@ -112,10 +113,9 @@ class BoundedRequest(Request):
         """
         Answer a request that a bug has ended.  The caller gets only the incident's id.
         """
-        incident = uuid4().hex[:12]
-        _log.failure("incident {incident} in a request to {path}", reason, incident=incident, path=self.path)
+        text = report_incident(_log, reason, "a request to {path}", path=self.path)
         if not self._disconnected and not self.finished:
-            self.reply(INTERNAL_SERVER_ERROR, f"a bug in the registry; its log describes it as incident {incident}")
+            self.reply(INTERNAL_SERVER_ERROR, text)
             self.finish()
         return reason
 
