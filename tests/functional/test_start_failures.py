@@ -2,10 +2,12 @@
 Tests for failed starts: one clear line, a status other than 0, and nothing left behind.
 """
 
+import json
 import os
 import socket
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
@@ -59,6 +61,36 @@ class StartFailureTestCase(SynchronousTestCase):
         self.assertFalse((self.directory / "twistd.pid").exists())
         log = self.directory / "twistd.log"
         self.assertNotIn("Traceback", log.read_text() if log.exists() else "")
+
+
+class JsonTests(StartFailureTestCase):
+    """
+    Failed starts of a daemon that logs in JSON.
+    """
+
+    def report(self, *flags: str) -> Any:
+        """
+        Return what the daemon prints about a failed start in the foreground.
+        """
+        ended = run_twistd(self.directory, *FOREGROUND, "model-registry", "--log-format", "json", *flags)
+        self.assertEqual(ended.returncode, 1, ended)
+        (line,) = ended.stderr.splitlines()
+        return json.loads(line)
+
+    def test_before_the_start(self) -> None:
+        """
+        A wrong setting is reported as a line of the log would be.
+        """
+        found = self.report("--archive", "nowhere:x")
+        self.assertEqual((found["level"], found["logger"]), ("critical", "twisted_registry"))
+        self.assertIn("there is no archive 'nowhere'", found["message"])
+
+    def test_at_the_start(self) -> None:
+        """
+        An archive that cannot be opened, too.
+        """
+        (self.directory / "file").touch()
+        self.assertIn("file", self.report("--port", "0", "--archive-dir", "file")["message"])
 
 
 class WrongSettingsTests(StartFailureTestCase):

@@ -60,7 +60,11 @@ import warnings
 def say():
     print("printed in a thread")
     print("printed to stderr", file=sys.stderr)
-    logging.getLogger("library").warning("by logging")
+    logging.getLogger("library").warning("by %s", "logging")
+    try:
+        1 // 0
+    except ZeroDivisionError:
+        logging.getLogger("library.part").exception("failed by logging")
     warnings.warn("by warnings")
     raise RuntimeError("died in a thread")
 
@@ -109,10 +113,15 @@ class TwistdTests(SynchronousTestCase):
         """
         (self.folder / "says_more.py").write_text(SAYS_MORE)
         lines = [json.loads(line) for line in self.twistd("-n", TAP, "--log-format=json").splitlines()]
-        logged = "\n".join(line["message"] for line in lines)
+        logged = "\n".join(line["message"] + line.get("traceback", "") for line in lines)
         for text in ("printed in a thread", "printed to stderr", "died in a thread", "by logging", "by warnings"):
             self.assertIn(text, logged)
         self.assertIn("Server Shut Down.", lines[-1]["message"])
+        by_logging = {line["message"]: line for line in lines if line["logger"].startswith("library")}
+        self.assertEqual([line["level"] for line in by_logging.values()], ["warn", "error"])
+        self.assertIn("ZeroDivisionError", by_logging["failed by logging"]["traceback"])
+        (thread,) = [line for line in lines if "died in a thread" in line.get("traceback", "")]
+        self.assertIn("the thread Thread-", thread["message"])
 
     def test_warnings(self) -> None:
         """

@@ -18,10 +18,11 @@ from tests.support.filesystem_case import FilesystemCase
 from twisted_registry.contracts.ownership import ILocatedArchive
 from twisted_registry.domain.errors import ArchiveMoved, CannotStart, StorageFailure
 from twisted_registry.domain.models import ModelInfo
+from twisted_registry.repeated_lines import REPEAT_SECONDS
 from twisted_registry.storage.filesystem import system as _system
 from twisted_registry.storage.filesystem.archive import FilesystemArchive
 from twisted_registry.storage.filesystem.system import System
-from twisted_registry.storage.wrappers.error_log import REPEAT_SECONDS, StorageErrorLog
+from twisted_registry.storage.wrappers.error_log import StorageErrorLog
 from twisted_registry.storage.wrappers.logging import LoggingArchive
 
 

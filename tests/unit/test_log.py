@@ -46,7 +46,7 @@ class ObserverTests(SynchronousTestCase):
         """
         Return a logger whose events an observer writes.
         """
-        observer = make_observer(level, log_format, self.written)
+        observer = make_observer(level, log_format, self.written)[0]
         return Logger(namespace="here", observer=LogPublisher(observer))
 
     def test_levels(self) -> None:
@@ -98,7 +98,7 @@ class ObserverTests(SynchronousTestCase):
         """
         Events of Twisted's older logging are written too.
         """
-        publisher = LogPublisher(make_observer("info", "json", self.written))
+        publisher = LogPublisher(make_observer("info", "json", self.written)[0])
         LegacyLogPublisher(publisher, publisher).msg("an old one", system="older")
         line = json.loads(self.written.getvalue())
         self.assertEqual((line["level"], line["message"]), ("info", "an old one"))
@@ -157,6 +157,7 @@ class LoggedServiceTests(SynchronousTestCase):
         for number in (signal.SIGHUP, signal.SIGUSR1):
             self.addCleanup(signal.signal, number, signal.getsignal(number))
         self.patch(log, "unblock", lambda descriptor: None)
+        self.patch(log, "use_twisted_log", lambda root: None)
         (service,) = IServiceCollection(application)
         service.privilegedStartService()
         assert isinstance(service, LoggedService)
@@ -213,6 +214,7 @@ class ReloadTests(TestCase):
         for number in (signal.SIGHUP, signal.SIGUSR1):
             self.addCleanup(signal.signal, number, signal.getsignal(number))
         self.patch(log, "unblock", lambda descriptor: None)
+        self.patch(log, "use_twisted_log", lambda root: None)
         path = Path(self.mktemp())
         (service,) = IServiceCollection(attached({"nodaemon": 1, "logfile": str(path)}))
         assert isinstance(service, LoggedService)

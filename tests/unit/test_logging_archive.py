@@ -25,7 +25,8 @@ from twisted_registry.domain.errors import (
     UnknownModel,
 )
 from twisted_registry.domain.models import Chunk, ModelInfo
-from twisted_registry.storage.wrappers.error_log import MAX_CAUSES, REPEAT_SECONDS, StorageErrorLog
+from twisted_registry.repeated_lines import REPEAT_SECONDS
+from twisted_registry.storage.wrappers.error_log import MAX_CAUSES, StorageErrorLog
 from twisted_registry.storage.wrappers.logging import LoggingArchive
 from twisted_registry.testing.memory_archive import MemoryArchive, MemoryMedium
 from twisted_registry.testing.samples import data_of, finished, put, version_info
@@ -120,10 +121,10 @@ class RepetitionTests(StorageErrorCase):
         self.assertEqual(self.logged(), [])
         self.clock.advance(1)
         self.save_and_fail(2)
-        self.assertEqual(self.logged(), [self.warning(NO_ROOM, " (40 more since the last message)")])
+        self.assertEqual(self.logged(), [self.warning(NO_ROOM, " (40 more since the last line)")])
         self.clock.advance(REPEAT_SECONDS)
         self.save_and_fail()
-        self.assertEqual(self.logged(), [self.warning(NO_ROOM, " (1 more since the last message)")])
+        self.assertEqual(self.logged(), [self.warning(NO_ROOM, " (1 more since the last line)")])
 
     def test_causes(self) -> None:
         """
@@ -190,7 +191,7 @@ class OverTests(StorageErrorCase):
         self.save()
         self.save()
         said = f"the archive {self.root} can be written again; the cause was: No space left on device"
-        self.assertEqual(self.logged(), [(LogLevel.info, f"{said} (1 more since the last message)")])
+        self.assertEqual(self.logged(), [(LogLevel.info, f"{said} (1 more since the last line)")])
         self.disturb(FULL, errno.ENOSPC)
         self.save_and_fail()
         self.assertEqual(self.logged(), [self.warning(NO_ROOM)])
@@ -293,7 +294,7 @@ class ReadingTests(StorageErrorCase):
         self.clock.advance(REPEAT_SECONDS)
         self.assertEqual(data_of(self.logging, "m", 1), b"data")
         said = str(TooManyOpenFiles(os.strerror(errno.EMFILE)))
-        more = f" ({len(calls) - 1} more since the last message)"
+        more = f" ({len(calls) - 1} more since the last line)"
         self.assertEqual(self.logged(), [self.warning(said), self.warning(said, more)])
 
     def test_one_cause_for_all_versions(self) -> None:

@@ -96,7 +96,7 @@ class EvictionTests(EvictionCase):
         self.create(b"x", self.model_ids[0])
         first, second = self.warnings()
         self.assertNotIn("more since", first)
-        self.assertIn("(3 more since the last message; 4 models in all)", second)
+        self.assertIn("(3 more since the last line; 4 models in all)", second)
         self.assertEqual(self.registry.evicted_latest(), 5)
 
     def test_archived_latest(self) -> None:

@@ -8,6 +8,7 @@ logged too.
 """
 
 import atexit
+import logging
 import os
 import signal
 import sys
@@ -16,6 +17,7 @@ from functools import partial
 from types import FrameType
 from typing import IO, Any, cast
 
+from twisted.application.internet import TimerService
 from twisted.application.service import IServiceCollection, MultiService
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import (
@@ -32,9 +34,12 @@ from twisted.python.components import Componentized
 
 from twisted_registry.config.logging import LoggingSettings
 from twisted_registry.daemon.log_queue import File, LineQueue, Stream
-from twisted_registry.daemon.startup import COMMAND, ignore_at_exit, unblock
+from twisted_registry.daemon.python_logging import use_twisted_log
+from twisted_registry.daemon.startup import describe_failure, ignore_at_exit, unblock
 from twisted_registry.observability.access_log import LOGGER as ACCESS_LOGGER, AccessLog
+from twisted_registry.observability.line_limit import LineLimit
 from twisted_registry.observability.log_lines import Fields, event_as_json, event_at_warn, json_line, text_line
+from twisted_registry.repeated_lines import REPEAT_SECONDS
 
 _log = Logger(namespace="twisted_registry")
 _access_log = Logger(namespace=ACCESS_LOGGER)
@@ -45,12 +50,16 @@ _DEFAULT_FILE = "twistd.log"
 _STDERR = 2
 
 
-def make_observer(level: str, log_format: str, file: IO[Any]) -> ILogObserver:
+def make_observer(level: str, log_format: str, file: IO[Any]) -> tuple[ILogObserver, LineLimit]:
     """
     Make an observer that writes events of a level and above to a file.
+
+    Returns:
+        the observer, and its limit on lines that repeat.
     """
     writer = FileLogObserver(file, event_as_json) if log_format == "json" else textFileLogObserver(file)
-    return FilteringLogObserver(writer, [LogLevelFilterPredicate(LogLevel.lookupByName(level))])
+    limit = LineLimit(writer)
+    return FilteringLogObserver(limit, [LogLevelFilterPredicate(LogLevel.lookupByName(level))]), limit
 
 
 def describe_loss(log_format: str, count: int, reason: str) -> str:
@@ -61,7 +70,7 @@ def describe_loss(log_format: str, count: int, reason: str) -> str:
     return event_as_json(event) if log_format == "json" else formatEventAsClassicLogText(event) or ""
 
 
-def _open_output(twistd_options: Mapping[str, Any]) -> Stream | None:
+def _open_output(twistd_options: Mapping[str, Any], log_format: str) -> Stream | None:
     """
     Open the output to which twistd would write its log; ``None`` if the log is left to twistd.
     """
@@ -75,7 +84,8 @@ def _open_output(twistd_options: Mapping[str, Any]) -> Stream | None:
     try:
         return File(name or _DEFAULT_FILE)
     except OSError as error:
-        raise SystemExit(f"{COMMAND}: the log {name or _DEFAULT_FILE} cannot be written: {error.strerror}") from None
+        problem = f"the log {name or _DEFAULT_FILE} cannot be written: {error.strerror}"
+        raise SystemExit(describe_failure(problem, log_format)) from None
 
 
 def _stdout() -> int:
@@ -117,7 +127,7 @@ class LoggedService(MultiService):
         """
         if self._twistd_options is not None and isinstance(parent, Componentized):
             self._outermost = True
-            output = _open_output(self._twistd_options)
+            output = _open_output(self._twistd_options, self._settings.format)
             if output is not None:
                 parent.setComponent(ILogObserver, self._make_observer(output))
         super().setServiceParent(parent)
@@ -128,7 +138,9 @@ class LoggedService(MultiService):
         self.reload_hooks.append(self._lines.reopen)
         # The interpreter exits after twistd's last line.  The thread starts later, because twistd forks first.
         atexit.register(self._lines.drain)
-        return make_observer(self._settings.level, log_format, cast(IO[Any], self._lines))
+        observer, limit = make_observer(self._settings.level, log_format, cast(IO[Any], self._lines))
+        TimerService(REPEAT_SECONDS, limit.flush).setServiceParent(self)
+        return observer
 
     def privilegedStartService(self) -> None:
         """
@@ -137,6 +149,7 @@ class LoggedService(MultiService):
         if self._outermost:
             _handle_signal(signal.SIGHUP, self._reload)
             _handle_signal(signal.SIGUSR1, self._rotate)
+            use_twisted_log(logging.getLogger())
             ignore_at_exit(signal.SIGHUP, signal.SIGUSR1, signal.SIGTERM, signal.SIGINT)
         if self._lines is not None:
             self._lines.start()

@@ -43,7 +43,12 @@ from twisted_registry.daemon.providers import Stores, create_stores
 from twisted_registry.daemon.readiness import WriteReadiness
 from twisted_registry.daemon.retention_timer import RetentionTimer
 from twisted_registry.daemon.service_manager import ServiceManager, ServiceNotices
-from twisted_registry.daemon.startup import COMMAND, StartFailure, Terminal, reserve_standard_descriptors
+from twisted_registry.daemon.startup import (
+    StartFailure,
+    Terminal,
+    describe_failure,
+    reserve_standard_descriptors,
+)
 from twisted_registry.daemon.supervision import Supervisor
 from twisted_registry.domain.errors import ArchiveTaken, CannotStart
 from twisted_registry.execution import PooledExecutor, executor_for
@@ -224,7 +229,7 @@ class RegistryService(Service):
         try:
             self._start()
         except CannotStart as error:
-            self._terminal.report(f"{COMMAND}: {error}")
+            self._terminal.report(describe_failure(error, self._settings.logging.format))
             raise StartFailure(str(error)) from error
         finally:
             self._terminal.close()
@@ -426,7 +431,7 @@ def makeService(options: Options) -> IService:
         access_control = make_access_control(settings)
         check_audit_log(settings.access)
     except CannotStart as error:
-        raise SystemExit(f"{COMMAND}: {error}") from None
+        raise SystemExit(describe_failure(error, settings.logging.format)) from None
     root = LoggedService(settings.logging, options.parent, options.loaded.warnings)
     registry = RegistryService(
         reactor, settings, stores, access_control, Terminal(), root.drain_log, root.make_access_log()

@@ -8,10 +8,13 @@ wants them, nothing is sent.
 import os
 import socket
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
+
+from twisted_registry.repeated_lines import RepeatedLines, more
 
 _log = Logger()
 
@@ -38,6 +41,7 @@ class ServiceManager:
         microseconds = environment.get(_WATCHDOG_VARIABLE, "") if is_meant else ""
         self.watchdog_seconds = int(microseconds) / 1e6 if microseconds.isascii() and microseconds.isdigit() else 0.0
         """The time after which it ends a daemon that has not shown that it runs; 0 if it does not watch it."""
+        self._lines = RepeatedLines()
 
     @property
     def listens(self) -> bool:
@@ -63,7 +67,14 @@ class ServiceManager:
                 sender.sendto("\n".join(assignments).encode(), address)
         except OSError as error:
             # The next one may arrive.
-            _log.warn("the service manager did not take a message: {reason}", reason=error.strerror or str(error))
+            self._lines.happened("", partial(self._log_problem, error.strerror or str(error)))
+
+    def _log_problem(self, reason: str, times: int) -> None:
+        _log.warn(
+            "the service manager did not take a message: {reason}{more}; it may restart the daemon if it watches it",
+            reason=reason,
+            more=more(times),
+        )
 
 
 class ServiceNotices:

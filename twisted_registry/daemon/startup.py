@@ -6,12 +6,24 @@ import atexit
 import os
 import signal
 import stat
+import time
 from contextlib import suppress
 
 from twisted_registry.daemon.log_queue import writable
+from twisted_registry.observability.log_lines import OWN, json_line
 
 COMMAND = "twistd model-registry"
 """The command, as lines on the terminal begin with it."""
+
+
+def describe_failure(error: object, log_format: str) -> str:
+    """
+    Return the line about a failed start, in the format of the log.
+    """
+    if log_format == "json":
+        return json_line(time.time(), "critical", OWN, str(error), ()).rstrip("\n")
+    return f"{COMMAND}: {error}"
+
 
 _REPORT_SECONDS = 2.0
 """How long a failed start waits for a stopped terminal, or for a pipe that is not read."""

@@ -11,7 +11,9 @@ from typing import Any
 
 from twisted.logger import LogEvent, LogLevel, formatEvent, formatTime
 
-_OWN = "twisted_registry"
+OWN = "twisted_registry"
+"""The beginning of the names of this package's loggers."""
+
 _TEXT_MAX_CHARACTERS = 256
 
 FIELDS = (
@@ -46,7 +48,7 @@ def event_as_json(event: LogEvent) -> str:
     """
     level, failure = event.get("log_level"), event.get("log_failure")
     fields: dict[str, str | int | float] = {}
-    if str(event.get("log_namespace")).startswith(_OWN):
+    if str(event.get("log_namespace")).startswith(OWN):
         fields = {name: _simple(event[name]) for name in FIELDS if event.get(name) not in (None, "")}
     if failure is not None:
         fields["traceback"] = failure.getTraceback()

@@ -2,15 +2,14 @@
 The log of the registry's events.
 """
 
-import math
 from collections.abc import Callable
+from functools import partial
 
 from twisted.logger import Logger
 
 from twisted_registry.contracts.coordination import ICoordination
 from twisted_registry.domain.events import VersionEvicted
-
-_REPEAT_SECONDS = 60.0
+from twisted_registry.repeated_lines import CallLater, RepeatedLines
 
 _log = Logger(namespace="twisted_registry.registry")
 
@@ -26,16 +25,15 @@ class EvictionLog:
         count: how many such evictions there were.
     """
 
-    def __init__(self, seconds: Callable[[], float]) -> None:
+    def __init__(self, seconds: Callable[[], float], call_later: CallLater | None = None) -> None:
         """
 
         Args:
             seconds: returns the time in seconds from any fixed point.
+            call_later: see ``RepeatedLines``.
         """
         self.count = 0
-        self._seconds = seconds
-        self._logged_seconds = -math.inf
-        self._logged_count = 0
+        self._lines = RepeatedLines(seconds, call_later)
         self._model_ids: set[str] = set()
 
     def follow(self, coordination: ICoordination) -> None:
@@ -49,17 +47,15 @@ class EvictionLog:
             return
         self.count += 1
         self._model_ids.add(event.model_id)
-        now = self._seconds()
-        if now - self._logged_seconds < _REPEAT_SECONDS:
-            return
-        more = self.count - self._logged_count - 1
+        self._lines.happened("", partial(self._log, event))
+
+    def _log(self, event: VersionEvicted, times: int) -> None:
         models = len(self._model_ids)
         self._model_ids.clear()
-        self._logged_seconds, self._logged_count = now, self.count
         _log.warn(
             "the latest version of model {id!r} was evicted and is not archived{more}: the memory for versions is too "
             "small for the latest version of each model; raise {limit}",
             id=event.model_id,
-            more=f" ({more} more since the last message; {models} models in all)" if more else "",
+            more=f" ({times - 1} more since the last line; {models} models in all)" if times > 1 else "",
             limit="its quota" if event.exceeded == "quota" else f"--version-cache-max-{event.exceeded}",
         )

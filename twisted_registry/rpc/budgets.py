@@ -14,6 +14,7 @@ from zope.interface import implementer
 from twisted_registry.config.limits import Limits
 from twisted_registry.contracts.application import IBudget, IReceiver, IReplyReservation, IReservation
 from twisted_registry.domain.errors import Overloaded
+from twisted_registry.repeated_lines import RepeatedLines, more
 from twisted_registry.rpc.call import CallContext
 from twisted_registry.rpc.interceptors.idle_timeout import Sweep
 from twisted_registry.rpc.metered_write import metered_write
@@ -373,6 +374,7 @@ class ReplyBudget:
         self._now_seconds = now_seconds
         self._semaphores = SizedSemaphores(limits.downloads_max_bytes)
         self._idle_seconds = limits.download_idle_seconds
+        self._lines = RepeatedLines(now_seconds)
         self._disconnect = disconnect
         self._reservations: set[ReplyReservation] = set()
         self._sweep = Sweep(self._idle_seconds, self._disconnect_idle)
@@ -458,12 +460,17 @@ class ReplyBudget:
         contended = [semaphore for semaphore in self._semaphores.all if semaphore.missing_bytes]
         peers = {peer for semaphore in contended for peer in self._idle_peers(semaphore)}
         for peer in self._disconnect(peers) if peers else ():
-            _log.warn(
-                "disconnected {peer}, which has not taken a chunk for {seconds:g} s while others waited",
-                peer=peer,
-                seconds=self._idle_seconds,
-            )
+            self._lines.happened("idle", partial(self._log_idle, peer))
         return bool(contended)
+
+    def _log_idle(self, peer: str, times: int) -> None:
+        _log.warn(
+            "disconnected {peer}, which has not taken a chunk for {seconds:g} s while others waited{more}; if it is "
+            "only slow, raise --download-idle-seconds or --downloads-max-bytes",
+            peer=peer,
+            seconds=self._idle_seconds,
+            more=more(times),
+        )
 
     def _idle_peers(self, semaphore: ByteSemaphore) -> Iterator[str]:
         """

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from twisted.logger import Logger
 
+from twisted_registry.repeated_lines import CallLater, RepeatedLines
 from twisted_registry.rpc.sockets import (
     Address,
     address_of,
@@ -31,7 +32,6 @@ T = TypeVar("T")
 _log = Logger()
 
 _CHECK_SECONDS = 1.0
-_LOG_SECONDS = 60.0
 _HEADROOM_SHARE = 16
 
 _DESCRIPTORS_MIN = 16
@@ -52,6 +52,7 @@ class Connections:
         accepted: Callable[[], Mapping[Address, int]],
         shut_down: Callable[[Collection[Address]], Collection[Address]] = shut_down,
         now_seconds: Callable[[], float] = time.monotonic,
+        call_later: CallLater | None = None,
     ) -> None:
         """
 
@@ -61,6 +62,7 @@ class Connections:
             busy: returns the peers that have calls under way, as gRPC names them.
             accepted: returns the connected clients, with the number of bytes each has sent.
             shut_down: closes connections, and returns those that existed.
+            call_later: see ``RepeatedLines``.
         """
         self._limit = limit
         self._client_limit = client_limit
@@ -68,7 +70,6 @@ class Connections:
         self._busy = busy
         self._accepted = accepted
         self._shut_down = shut_down
-        self._now_seconds = now_seconds
         # Inspecting thousands takes a tenth of a second, in which calls would wait.
         self._executor = ThreadPoolExecutor(1, "connections")
         self._idle: set[Address] = set()
@@ -76,7 +77,7 @@ class Connections:
         """The number of the check that saw each connection first."""
         self._checks = 0
         self._closed: Counter[str] = Counter()
-        self._logged_seconds: dict[str, float] = {}
+        self._lines = RepeatedLines(now_seconds, call_later)
 
     async def watch(
         self,
@@ -93,20 +94,30 @@ class Connections:
             # Counting descriptors is cheap, and there are at least as many as connections.
             opened, limit = open_descriptors(), descriptor_limit()
             is_full = opened >= limit - _DESCRIPTORS_MIN
-            if is_full and self._is_due("descriptors"):
-                _log.error(
-                    "{opened} file descriptors are open, and the limit is {limit}: new connections and archived "
-                    "versions may fail; raise the limit (ulimit -n, LimitNOFILE= of systemd) or lower "
-                    "--max-connections, which is {most}",
-                    opened=opened,
-                    limit=limit,
-                    most=self._limit,
-                )
+            self._log_descriptors(opened, limit, is_full=is_full)
             if is_full or opened >= fewest:
                 try:
                     await self.check(is_full=is_full)
                 except Exception:  # the next check may succeed
                     _log.failure("cannot check the connections")
+
+    def _log_descriptors(self, opened: int, limit: int, *, is_full: bool) -> None:
+        def write(times: int) -> None:
+            _log.error(
+                "{opened} file descriptors are open, and the limit is {limit}: new connections and archived "
+                "versions may fail; raise the limit (ulimit -n, LimitNOFILE= of systemd) or lower "
+                "--max-connections, which is {most}",
+                opened=opened,
+                limit=limit,
+                most=self._limit,
+            )
+
+        if is_full:
+            self._lines.happened("descriptors", write)
+        elif self._lines.ended("descriptors") is not None:
+            _log.info(
+                "there are enough file descriptors again: {opened} of {limit} are open", opened=opened, limit=limit
+            )
 
     async def count(self) -> int:
         """
@@ -177,7 +188,8 @@ class Connections:
         closed = frozenset(await self._run(partial(self._shut_down, frozenset(to_close))))
         self._closed["client"] += len(closed)
         client, most = max(((name, len(addresses)) for name, addresses in clients.items()), key=lambda each: each[1])
-        if self._is_due("client"):
+
+        def write(times: int) -> None:
             _log.warn(
                 "{client} has {most} connections; --max-connections-per-client is {limit}: {closed} beyond it were "
                 "closed, those without calls and the newest first",
@@ -186,6 +198,8 @@ class Connections:
                 limit=self._client_limit,
                 closed=self._closed.pop("client", 0),
             )
+
+        self._lines.happened("client", write)
         return closed
 
     # The limit for all
@@ -198,22 +212,17 @@ class Connections:
         return sorted(idle, key=lambda address: (-by_host[address[0]], accepted[address]))
 
     def _log(self, accepted: Collection[Address]) -> None:
-        if not self._is_due("idle"):
-            return
         ((host, most),) = Counter(host for host, _ in accepted).most_common(1)
-        _log.warn(
-            "{connections} connections are open, {most} of them from {host}; --max-connections is {limit}, and further "
-            "ones are refused; {closed} that carried no call were closed",
-            connections=len(accepted),
-            most=most,
-            host=host,
-            limit=self._limit,
-            closed=self._closed.pop("idle", 0),
-        )
 
-    def _is_due(self, kind: str) -> bool:
-        now = self._now_seconds()
-        if now < self._logged_seconds.get(kind, now - _LOG_SECONDS) + _LOG_SECONDS:
-            return False
-        self._logged_seconds[kind] = now
-        return True
+        def write(times: int) -> None:
+            _log.warn(
+                "{connections} connections are open, {most} of them from {host}; --max-connections is {limit}, and "
+                "further ones are refused; {closed} that carried no call were closed",
+                connections=len(accepted),
+                most=most,
+                host=host,
+                limit=self._limit,
+                closed=self._closed.pop("idle", 0),
+            )
+
+        self._lines.happened("idle", write)

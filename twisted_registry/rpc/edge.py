@@ -78,15 +78,18 @@ class Edge:
         self._access_log = None if options.access_log is None else AccessLogging(options.access_log)
         self._make_use_cases(AsyncioRuntime(reactor, self._loop))
         self.health = Health()
-        self._tracker = tracker = CallTracker(options.clients, listeners.disconnect)
+        self._tracker = tracker = CallTracker(options.clients, listeners.disconnect, call_later=self._loop.call_later)
         # Strangers may make these calls, so they must not take the place of others.
-        self._health_tracker = CallTracker(options.clients.of_health, listeners.disconnect)
+        self._health_tracker = CallTracker(
+            options.clients.of_health, listeners.disconnect, call_later=self._loop.call_later
+        )
         self._connections = Connections(
             options.clients.connections_max,
             options.clients.connections_per_client_max,
             lambda: tracker.busy_peers,
             listeners.accepted,
             listeners.shut_down,
+            call_later=self._loop.call_later,
         )
         self._authentication = self._make_authentication()
         self._audit = None if options.audit_log is None else Audit(options.audit_log, options.access)
@@ -196,13 +199,15 @@ class Edge:
         certificate_of = None
         if options.tls is not None and options.tls.asks_clients:
             certificate_of = client_certificate(options.certificate_end)
-        hang_up = HangUp(lambda: authentication.busy_peers, self._listeners.disconnect)
+        hang_up = HangUp(
+            lambda: authentication.busy_peers, self._listeners.disconnect, call_later=self._loop.call_later
+        )
         authentication = Authentication(
             options.access,
             run,
             is_encrypted=options.tls is not None,
             certificate_of=certificate_of,
-            refusals=Refusals(hang_up=hang_up),
+            refusals=Refusals(hang_up=hang_up, call_later=self._loop.call_later),
         )
         return authentication
 

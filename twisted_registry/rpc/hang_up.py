@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 
 from twisted.logger import Logger
 
+from twisted_registry.repeated_lines import CallLater, RepeatedLines
 from twisted_registry.rpc.sockets import disconnect
 
 _log = Logger()
@@ -17,7 +18,6 @@ _PAUSE_PER_SEARCH = 9
 """The sockets of the process are searched for the connections.  It takes at most a tenth of a processor's time."""
 
 _RECENT_SECONDS = 1.0
-_LOG_SECONDS = 60.0
 
 
 class HangUp:
@@ -30,6 +30,7 @@ class HangUp:
         busy: Callable[[], Collection[str]],
         disconnect: Callable[[Collection[str]], Collection[str]] = disconnect,
         now_seconds: Callable[[], float] = time.monotonic,
+        call_later: CallLater | None = None,
     ) -> None:
         """
 
@@ -38,6 +39,7 @@ class HangUp:
                 calls of several clients on one connection.
             disconnect: closes the connections with peers, and returns those that existed.
             now_seconds: returns the time in seconds.
+            call_later: see ``RepeatedLines``.
         """
         self._busy = busy
         self._disconnect = disconnect
@@ -45,8 +47,7 @@ class HangUp:
         self._peers: set[str] = set()
         self._recent: dict[str, float] = {}
         self._closing: asyncio.Task[None] | None = None
-        self._closed = 0
-        self._logged_seconds: float | None = None
+        self._lines = RepeatedLines(now_seconds, call_later)
 
     def close(self, peer: str) -> None:
         """
@@ -86,16 +87,19 @@ class HangUp:
         return closed, time.thread_time() - began
 
     def _count(self, closed: Collection[str]) -> None:
-        self._closed += len(closed)
         now = self._now_seconds()
         for peer in [peer for peer, seconds in self._recent.items() if seconds < now - _RECENT_SECONDS]:
             del self._recent[peer]
         self._recent.update(dict.fromkeys(closed, now))
-        if closed and (self._logged_seconds is None or now >= self._logged_seconds + _LOG_SECONDS):
+        if not closed:
+            return
+
+        def write(times: int) -> None:
             _log.warn(
-                "closed {count} connections whose clients went on to send wrong credentials, or none; the last one was "
+                "closed {times} connections whose clients went on to send wrong credentials, or none; the last one was "
                 "{peer}",
-                count=self._closed,
+                times=times,
                 peer=next(iter(closed)),
             )
-            self._logged_seconds, self._closed = now, 0
+
+        self._lines.happened("closed", write, len(closed))

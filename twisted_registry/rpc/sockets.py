@@ -19,7 +19,10 @@ from urllib.parse import unquote
 
 from twisted.logger import Logger
 
+from twisted_registry.repeated_lines import RepeatedLines
+
 _log = Logger()
+_lines = RepeatedLines()
 
 _OPEN_DESCRIPTORS = "/dev/fd"
 
@@ -184,7 +187,8 @@ def _descriptor_names() -> list[str]:
     try:
         return os.listdir(_OPEN_DESCRIPTORS)
     except OSError as error:  # there is no descriptor left to read the directory with
-        _log.warn("cannot close any connection: {reason}", reason=error.strerror)
+        reason = error.strerror
+        _lines.happened("", lambda times: _log.warn("cannot close any connection: {reason}", reason=reason))
         return []
 
 

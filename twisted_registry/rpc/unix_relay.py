@@ -21,6 +21,7 @@ from attrs import define, frozen
 from twisted.logger import Logger
 
 from twisted_registry.domain.access import UnixUser
+from twisted_registry.repeated_lines import RepeatedLines, more
 from twisted_registry.rpc.call import CallContext
 from twisted_registry.rpc.methods import Handler, Method
 from twisted_registry.rpc.relayed_connection import RelayedConnection
@@ -36,7 +37,6 @@ _MOST_GROUPS = 256
 """Python reads no more of a socket's option."""
 
 _PAUSE_SECONDS = 0.01
-_LOG_SECONDS = 60.0
 _NAME_BYTES = 16
 
 
@@ -120,7 +120,7 @@ class UnixRelay:
         self._relayed: dict[str, _Relayed] = {}
         self._by_user: Counter[int] = Counter()
         self._number = 0
-        self._logged_seconds = -_LOG_SECONDS
+        self._lines = RepeatedLines()
 
     # Connections
 
@@ -136,15 +136,17 @@ class UnixRelay:
             try:
                 client, _ = await loop.sock_accept(self._listener)
             except OSError as error:
-                self._warn(loop, f"cannot accept connections at the Unix socket: {error.strerror}")
+                self._warn("accept", f"cannot accept connections at the Unix socket: {error.strerror}")
                 await asyncio.sleep(_PAUSE_SECONDS * 10)
                 continue
+            if self._lines.ended("accept") is not None:
+                _log.info("connections at the Unix socket are accepted again")
             try:
                 client.setblocking(False)
                 await self._relay(loop, client, busy)
             except OSError as error:
                 client.close()
-                self._warn(loop, f"cannot relay a connection of the Unix socket: {error.strerror}")
+                self._warn("relay", f"cannot relay a connection of the Unix socket: {error.strerror}")
             except Exception:  # the next connection may be better
                 client.close()
                 _log.failure("cannot relay a connection of the Unix socket")
@@ -202,7 +204,7 @@ class UnixRelay:
         """
         (greedy, most), *_ = self._by_user.most_common(1)
         self._warn(
-            loop,
+            "limit",
             f"{self._limit} connections are open at the Unix socket, {most} of them by the user {greedy}, and further "
             "ones take the place of that user's, or are refused; each takes three descriptors: raise "
             "--max-connections, or the limit on descriptors (ulimit -n)",
@@ -222,10 +224,8 @@ class UnixRelay:
             except BlockingIOError:  # gRPC has not yet accepted those before
                 await asyncio.sleep(_PAUSE_SECONDS)
 
-    def _warn(self, loop: asyncio.AbstractEventLoop, text: str) -> None:
-        if loop.time() >= self._logged_seconds + _LOG_SECONDS:
-            self._logged_seconds = loop.time()
-            _log.warn("{text}", text=text)
+    def _warn(self, cause: str, text: str) -> None:
+        self._lines.happened(cause, lambda times: _log.warn("{text}{more}", text=text, more=more(times)))
 
     def accepted(self) -> Mapping[Address, int]:
         """

@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from threading import Condition, Thread
 from typing import Any
@@ -21,6 +22,7 @@ from twisted_registry.access.audit.chain import encode
 from twisted_registry.access.audit.file import AuditFile, AuditSystem
 from twisted_registry.contracts.access import IAuditLog
 from twisted_registry.domain.errors import AuditUnavailable
+from twisted_registry.repeated_lines import RepeatedLines
 
 _log = Logger()
 
@@ -29,7 +31,6 @@ _DELAY_SECONDS = 0.25
 """How long entries for which nobody waits may wait for others, because each batch costs a sync and wakes a thread."""
 
 _RETRY_SECONDS = 1.0
-_LOG_SECONDS = 60.0
 _HUNG_SECONDS = 10.0
 """A sync that takes longer is taken for one that never ends."""
 
@@ -89,7 +90,7 @@ class AuditLog:
         # These are changed by the thread alone.
         self._problem = ""
         self._writing_since: float | None = None
-        self._next_log_seconds = 0.0
+        self._lines = RepeatedLines(seconds)
         self._thread = Thread(target=self._run, name="audit", daemon=True)
 
     @property
@@ -233,6 +234,7 @@ class AuditLog:
             self._missing -= missing
         if self._problem:
             self._problem = ""
+            self._lines.ended("")
             _log.info("the audit log {path} can be written again", path=str(self._path))
 
     def _take(self) -> list[_Pending]:
@@ -243,9 +245,6 @@ class AuditLog:
         return batch
 
     def _failed(self, error: AuditUnavailable, batch: list[_Pending]) -> None:
-        now = self._seconds()
-        if not self._problem:
-            self._next_log_seconds = now
         self._problem = error.reason
         with self._changed:
             # Nobody waits for the rest, which stays for the next attempt.
@@ -256,13 +255,14 @@ class AuditLog:
         for _, _, written in batch:
             if written is not None:
                 written.set_exception(error)
-        if now >= self._next_log_seconds:
-            self._next_log_seconds = now + _LOG_SECONDS
-            _log.error(
-                "the audit log {path} cannot be written: {reason}; {refused} are refused until it can, and "
-                "{count} entries may be missing so far",
-                path=str(self._path),
-                reason=error.reason,
-                refused="all changes" if self.is_required else "deletions, moves of aliases and administration",
-                count=self._missing,
-            )
+        self._lines.happened("", partial(self._log_problem, error.reason))
+
+    def _log_problem(self, reason: str, times: int) -> None:
+        _log.error(
+            "the audit log {path} cannot be written: {reason}; {refused} are refused until it can, and {count} entries "
+            "may be missing so far; make space, or repair the path",
+            path=str(self._path),
+            reason=reason,
+            refused="all changes" if self.is_required else "deletions, moves of aliases and administration",
+            count=self._missing,
+        )

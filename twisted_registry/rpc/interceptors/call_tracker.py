@@ -3,6 +3,7 @@ The interceptor that knows the calls under way: it limits them, and waits for th
 """
 
 import asyncio
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Collection
@@ -14,6 +15,7 @@ from twisted.logger import Logger
 
 from twisted_registry.config.limits import ClientLimits
 from twisted_registry.domain.errors import Overloaded, Unavailable
+from twisted_registry.repeated_lines import CallLater, RepeatedLines
 from twisted_registry.rpc.call import CallContext
 from twisted_registry.rpc.methods import Handler, Method
 from twisted_registry.rpc.sockets import disconnect
@@ -35,7 +37,6 @@ at once.
 _EMPTY_CALLS_PER_CONNECTION = 16
 _WAITS_PER_CHECK = 100
 _SECONDS_BETWEEN_DISCONNECTS = 0.05
-_LOG_SECONDS = 60.0
 
 
 class CallGroup:
@@ -125,11 +126,13 @@ class CallTracker:
         limits: ClientLimits,
         disconnect: Callable[[Collection[str]], Collection[str]] = disconnect,
         now_seconds: Callable[[], float] = time.monotonic,
+        call_later: CallLater | None = None,
     ) -> None:
         """
 
         Args:
             disconnect: closes the connections with peers, and returns those that existed.
+            call_later: see ``RepeatedLines``.
         """
         self.serving = CallGroup()
         self.standing = CallGroup()
@@ -142,8 +145,8 @@ class CallTracker:
         self._empty: dict[int, str] = {}
         self._ended_empty: Counter[str] = Counter()
         self._waits = 0
-        self._ended_empty_since = self._disconnected_at = self._logged_at = -_LOG_SECONDS
-        self._disconnected = 0
+        self._ended_empty_since = self._disconnected_at = -math.inf
+        self._lines = RepeatedLines(now_seconds, call_later)
         self._by_peer: dict[str, int] = {}
         self._by_host: dict[str, int] = {}
         self._calls = self._last_number = 0
@@ -299,15 +302,18 @@ class CallTracker:
             return
         self._disconnected_at = now
         peers = [peer for peer, calls in empty.items() if calls >= _EMPTY_CALLS_PER_CONNECTION]
-        self._disconnected += len(self._disconnect(peers)) if peers else 0
+        disconnected = len(self._disconnect(peers)) if peers else 0
         self._ended_empty.clear()
-        if self._disconnected and now >= self._logged_at + _LOG_SECONDS:
+
+        def write(times: int) -> None:
             _log.warn(
-                "closed {connections} connections that opened calls without a request, {calls} of them at once",
-                connections=self._disconnected,
+                "closed {times} connections that opened calls without a request, {calls} of them at once",
+                times=times,
                 calls=empty.total(),
             )
-            self._logged_at, self._disconnected = now, 0
+
+        if disconnected:
+            self._lines.happened("disconnected", write, disconnected)
 
 
 def host_of(peer: str) -> str:

@@ -2,7 +2,6 @@
 The refusals of callers: they are counted, logged at most once a minute, and end with closed connections.
 """
 
-import math
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -11,12 +10,11 @@ from twisted.logger import Logger
 
 from twisted_registry.domain.access import Credentials
 from twisted_registry.domain.errors import NotPermitted, RegistryError, SignInsThrottled
+from twisted_registry.repeated_lines import CallLater, RepeatedLines, more
 from twisted_registry.rpc.hang_up import HangUp
 from twisted_registry.rpc.interceptors.sign_in_throttle import SignInThrottle
 
 _log = Logger()
-
-_LOG_SECONDS = 60.0
 
 _WRONG, _MISSING, _UNCHECKED, _UNPERMITTED = "wrong", "missing", "not checked", "without any permission"
 
@@ -33,6 +31,7 @@ class Refusals:
         throttle: SignInThrottle | None = None,
         hang_up: HangUp | None = None,
         now_seconds: Callable[[], float] = time.monotonic,
+        call_later: CallLater | None = None,
     ) -> None:
         """
 
@@ -40,11 +39,11 @@ class Refusals:
             throttle: limits the failures of each client; ``None`` for the usual limits.
             hang_up: closes connections; ``None`` if none are closed.
             now_seconds: returns the time in seconds.
+            call_later: see ``RepeatedLines``.
         """
         self.throttle = SignInThrottle(now_seconds) if throttle is None else throttle
         self._hang_up = hang_up
-        self._now_seconds = now_seconds
-        self._next_seconds = {"refused": -math.inf, "exposed": -math.inf}
+        self._lines = RepeatedLines(now_seconds, call_later)
         self._counts: Counter[str] = Counter()
 
     def is_closed(self, peer: str) -> bool:
@@ -66,16 +65,19 @@ class Refusals:
             is_over = self.throttle.missed(peer) if kind == _MISSING else self.throttle.failed(peer)
             if is_over and self._hang_up is not None:
                 self._hang_up.close(peer)
-        if self._is_due("refused"):
+
+        def write(times: int) -> None:
             _log.warn(
-                "{count} calls were refused because of their credentials ({kinds}); the last one came from {peer}: "
+                "{times} calls were refused because of their credentials ({kinds}); the last one came from {peer}: "
                 "{error}",
-                count=self._counts.total(),
+                times=times,
                 kinds=", ".join(f"{count} {kind}" for kind, count in self._counts.most_common()),
                 peer=peer,
                 error=error,
             )
             self._counts.clear()
+
+        self._lines.happened("refused", write)
 
     def exposed(self, peer: str, token_id: str) -> None:
         """
@@ -84,19 +86,17 @@ class Refusals:
         Args:
             token_id: the public part of the token; empty if it has none.
         """
-        if self._is_due("exposed"):
+
+        def write(times: int) -> None:
             _log.warn(
-                "{peer} sent the token {token_id} unencrypted from another machine; revoke it: others may know it",
+                "{peer} sent the token {token_id} unencrypted from another machine; revoke it: others may know "
+                "it{more}",
                 peer=peer,
                 token_id=token_id or "of an unknown kind",
+                more=more(times),
             )
 
-    def _is_due(self, kind: str) -> bool:
-        now = self._now_seconds()
-        if now < self._next_seconds[kind]:
-            return False
-        self._next_seconds[kind] = now + _LOG_SECONDS
-        return True
+        self._lines.happened("exposed", write)
 
 
 def _kind(credentials: Credentials | None, error: RegistryError) -> str:

@@ -21,6 +21,7 @@ from twisted_registry.domain.errors import (
     StorageUnavailable,
 )
 from twisted_registry.domain.translation import ErrorTranslation
+from twisted_registry.repeated_lines import REPEAT_SECONDS, RepeatedLines, more
 
 StorageError = ArchiveMoved | StorageFull | StorageReadOnly | StorageFailure
 STORAGE_ERRORS = (ArchiveMoved, StorageFull, StorageReadOnly, StorageFailure)
@@ -35,11 +36,6 @@ _KINDS = {
 """The names of kinds of errors to observers."""
 
 Operation = Literal["check", "create", "delete", "remove", "set_high_water_mark", "read", "save"]
-
-REPEAT_SECONDS = 60.0
-"""
-The least time between two lines about one cause, and the time without a failure after which a cause counts as over.
-"""
 
 MAX_CAUSES = 20
 """A provider may word each failure differently: only this many causes are remembered."""
@@ -56,25 +52,17 @@ class _Cause:
         reason: the error's reason.
         is_moved: whether the archive is no longer where it was opened.
         operations: the operations that failed.
-        logged_seconds: when the cause was last logged.
         failed_seconds: when a call last failed.
-        unlogged: the number of calls that have failed since the last line.
     """
 
     reason: str
     is_moved: bool = False
     operations: set[Operation] = field(factory=set)
-    logged_seconds: float = -math.inf
     failed_seconds: float = -math.inf
-    unlogged: int = 0
 
 
 def _kind_of(error: StorageError) -> str:
     return next((kind for each, kind in _KINDS.items() if isinstance(error, each)), "failure")
-
-
-def _more(calls: int) -> str:
-    return f" ({calls} more since the last message)" if calls else ""
 
 
 class StorageErrorLog:
@@ -106,6 +94,7 @@ class StorageErrorLog:
         self._observer = observer
         self._seconds = seconds
         self._lock = Lock()
+        self._lines = RepeatedLines(seconds, causes_max=MAX_CAUSES)
         # The key is the error's reason, which does not name the version that could not be read.  The latest is last.
         self._causes: dict[str, _Cause] = {}
         self.reading = ErrorTranslation(StorageFailure, self._read_failed)
@@ -134,28 +123,19 @@ class StorageErrorLog:
         if self._observer is not None:
             self._observer.failed(operation, _kind_of(error))
         with self._lock:
-            unlogged = self._count(operation, error)
-        if unlogged is not None:
+            cause = self._cause(error)
+            cause.operations.add(operation)
+            cause.failed_seconds = self._seconds()
+
+        def write(times: int) -> None:
             _log.warn(
                 "storage error in the archive {archive}: {error}{more}",
                 archive=self._archive,
                 error=error,
-                more=_more(unlogged),
+                more=more(times),
             )
 
-    def _count(self, operation: Operation, error: StorageError) -> int | None:
-        """
-        Return how many failures were not logged before this one; ``None`` if this one is not to be logged either.
-        """
-        now = self._seconds()
-        cause = self._cause(error)
-        cause.operations.add(operation)
-        cause.failed_seconds = now
-        if now - cause.logged_seconds < REPEAT_SECONDS:
-            cause.unlogged += 1
-            return None
-        unlogged, cause.unlogged, cause.logged_seconds = cause.unlogged, 0, now
-        return unlogged
+        self._lines.happened(error.reason, write)
 
     def _cause(self, error: StorageError) -> _Cause:
         cause = self._causes.pop(error.reason, None) or _Cause(error.reason, isinstance(error, ArchiveMoved))
@@ -173,12 +153,13 @@ class StorageErrorLog:
         with self._lock:
             over = self._remove_over(operation)
         for cause in over:
+            unlogged = self._lines.ended(cause.reason) or 0
             _log.info(
                 "the archive {archive} {again}; the cause was: {reason}{more}",
                 archive=self._archive,
                 again="is back where it was opened" if cause.is_moved else "can be written again",
                 reason=cause.reason,
-                more=_more(cause.unlogged),
+                more=more(unlogged + 1),
             )
 
     def _remove_over(self, operation: Operation) -> list[_Cause]:
