@@ -123,6 +123,8 @@ CASES = (
     ),
     v1_case("GetVersion", lambda it: v1.GetVersionRequest(reference=f"{it}@1"), _READ),
     v1_case("ListVersions", lambda it: v1.ListVersionsRequest(model_id=it), _READ),
+    v1_case("ListMetrics", lambda it: v1.ListMetricsRequest(model_id=it), _READ),
+    v1_case("GetMetricSeries", lambda it: v1.GetMetricSeriesRequest(model_id=it, metrics=["a"]), _READ),
     v1_case(
         "UpdateVersion",
         lambda it: v1.UpdateVersionRequest(reference=f"{it}@1", version={}),

@@ -28,6 +28,8 @@ _TEXTS = {
     "filter": "archived AND metrics.return > 200",
     "order_by": "metrics.return desc",
     "metric": "return",
+    "metrics": "return",
+    "name": "return",
     "encoding": "identity",
     "kinds": "alias_moved",
     "actions": "read",
@@ -39,6 +41,7 @@ _NUMBERS = {
     FieldDescriptor.TYPE_UINT32: 4_000_000_000,
     FieldDescriptor.TYPE_INT32: 100,
     FieldDescriptor.TYPE_BOOL: True,
+    FieldDescriptor.TYPE_DOUBLE: 212.5,
 }
 _MAPS: Mapping[str, Mapping[str, Any]] = {
     "metadata": {"git_commit": "4f2a"},

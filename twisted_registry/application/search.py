@@ -3,7 +3,7 @@ Searches of versions and models: filtered, ordered, in pages.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import islice, takewhile
 from typing import Generic
 
@@ -25,8 +25,8 @@ from twisted_registry.application.search_pages import (
     text_bytes,
 )
 from twisted_registry.application.search_work import SearchWork
+from twisted_registry.application.version_records import VersionRecords
 from twisted_registry.domain.access import Readable, all_readable
-from twisted_registry.domain.errors import Unreadable, index_loading
 from twisted_registry.domain.fields import MODEL_FIELDS, VERSION_FIELDS, Fields
 from twisted_registry.domain.query import Position, Query
 from twisted_registry.domain.records import ModelRecord, VersionRecord
@@ -44,6 +44,10 @@ class Searches:
     _queries: Queries
     _work: SearchWork
     _now_ns: Callable[[], int] = time.time_ns
+
+    @property
+    def _records(self) -> VersionRecords:
+        return VersionRecords(self._queries)
 
     async def versions(
         self, model_id: str, request: SearchRequest, remaining_seconds: Callable[[], float | None] = lambda: None
@@ -68,8 +72,10 @@ class Searches:
         prepared = await self._prepare(request, VERSION_FIELDS, "versions", model_id)
         snapshot = await self._queries.snapshot(model_id)
         if prepared.is_by_id and prepared.query.filter.names <= _KNOWN_BY_NUMBER:
-            return await _ready(prepared, _NumberedVersions(self._queries, self._work, snapshot, prepared))
-        search = _FoundVersions(self._queries, self._work, snapshot, prepared)
+            return await _ready(
+                prepared, _NumberedVersions(self._queries, self._records, self._work, snapshot, prepared)
+            )
+        search = _FoundVersions(self._records, self._work, snapshot, prepared)
         await search.load(remaining_seconds())
         return await _ready(prepared, search)
 
@@ -141,6 +147,7 @@ class _NumberedVersions:
     """
 
     _queries: Queries
+    _records: VersionRecords
     _work: SearchWork
     _snapshot: ModelSnapshot
     _prepared: PreparedSearch
@@ -163,7 +170,7 @@ class _NumberedVersions:
                 matching, skip = matches[skip:], max(0, skip - len(matches))
                 continue
             wanted = min(LOADED_TOGETHER, prepared.page_size + 1 - len(found))
-            read = await self._read(matching[:wanted])
+            read = await self._records.of_numbers(self._snapshot, matching[:wanted])
             matching = matching[wanted:]
             found += read
             size_bytes += sum(map(text_bytes, read))
@@ -210,20 +217,6 @@ class _NumberedVersions:
         await self._queries.runtime.pause()
         return found
 
-    async def _read(self, numbers: Sequence[int]) -> list[VersionRecord]:
-        registry, snapshot = self._queries.registry, self._snapshot
-        known = {number: registry.version_record(snapshot, number) for number in numbers}
-        missing = [number for number, record in known.items() if record is None]
-        if missing:
-            loaded = await self._queries.runtime.call(lambda: registry.load_version_records(snapshot, missing))
-            known.update(
-                {
-                    number: None if isinstance(record, Unreadable) else record
-                    for number, record in zip(missing, loaded, strict=True)
-                }
-            )
-        return [record for record in known.values() if record is not None]
-
 
 @frozen
 class _FoundVersions:
@@ -231,32 +224,16 @@ class _FoundVersions:
     The versions of a model that match a filter, or in any other order.
     """
 
-    _queries: Queries
+    _records: VersionRecords
     _work: SearchWork
     _snapshot: ModelSnapshot
     _prepared: PreparedSearch
 
     async def load(self, remaining_seconds: float | None) -> VersionIndex:
         """
-        Return the model's index, once it is in memory.
-
-        Args:
-            remaining_seconds: the time until the client's deadline; ``None`` if it set none.
-
-        Raises:
-            Unavailable: it still is not, shortly before the deadline.
+        Return the model's index; see ``VersionRecords.index``.
         """
-        registry, snapshot, order = self._queries.registry, self._snapshot, self._prepared.order
-        index = registry.version_index(snapshot, order)
-        if index is not None:
-            return index
-        # The answer has to arrive in time, on a busy machine, too.
-        wait_seconds = None if remaining_seconds is None else remaining_seconds - min(1.0, 0.2 * remaining_seconds)
-        try:
-            return await self._queries.runtime.call(lambda: registry.load_version_index(snapshot, order), wait_seconds)
-        except TimeoutError:
-            read, total = registry.index_progress(snapshot)
-            raise index_loading(snapshot.model_id, read, total) from None
+        return await self._records.index(self._snapshot, self._prepared.order, remaining_seconds)
 
     async def page(self) -> Page[VersionRecord]:
         """See ``Search.page``."""

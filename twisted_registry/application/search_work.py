@@ -109,8 +109,21 @@ class SearchWork:
         Raises:
             Overloaded: too many searches wait already.
         """
-        if not search.step(_AT_ONCE // max(1, condition.cost)):
-            await self._run(lambda: search.step(_records(_PER_JOB, condition)))
+        await self.run(search.step, condition.cost)
+
+    async def run(self, step: Callable[[int], bool], cost: int) -> None:
+        """
+        Look at records until there are no more.
+
+        Args:
+            step: looks at the next records, at most so many; returns whether it has ended.
+            cost: how long a record takes, in usual comparisons.
+
+        Raises:
+            Overloaded: too many searches wait already.
+        """
+        if not step(max(1, _AT_ONCE // max(1, cost))):
+            await self._run(lambda: step(max(1, _PER_JOB // max(1, cost))))
 
     async def _run(self, step: Callable[[], bool]) -> None:
         slot = await self._slots.reserve(1)

@@ -12,6 +12,7 @@ from twisted_registry.application.aliases import Aliases
 from twisted_registry.application.copies import Copies
 from twisted_registry.application.creations import Creations
 from twisted_registry.application.downloads import Downloads
+from twisted_registry.application.metrics import Metrics
 from twisted_registry.application.models import Models
 from twisted_registry.application.queries import Queries
 from twisted_registry.application.reads import Reads
@@ -19,6 +20,7 @@ from twisted_registry.application.replies import ListReplies
 from twisted_registry.application.retention import RetentionRules
 from twisted_registry.application.search import Searches
 from twisted_registry.application.search_work import SearchWork
+from twisted_registry.application.version_records import VersionRecords
 from twisted_registry.application.versions import Versions
 from twisted_registry.contracts.ownership import ArchiveStatus
 from twisted_registry.domain.access import Action, Need, Scope
@@ -29,6 +31,7 @@ from twisted_registry.rpc.methods import Handler, Method, Service
 from twisted_registry.rpc.numbers import ServerNumbers
 from twisted_registry.rpc.options import ServerOptions
 from twisted_registry.rpc.services.registry_v1.handlers import AliasCalls, EventCalls, ModelCalls, VersionCalls
+from twisted_registry.rpc.services.registry_v1.metrics import MetricCalls
 from twisted_registry.rpc.services.registry_v1.retention import RetentionCalls, scope_of
 from twisted_registry.rpc.services.registry_v1.search import SearchCalls
 from twisted_registry.rpc.services.registry_v1.server import FollowerCalls, ServerCalls, follower_needs
@@ -54,12 +57,17 @@ def registry_service(
     versions = Versions(queries)
     reads = Reads(queries, versions, Downloads(queries, chunk_bytes), chunk_bytes)
     creations = Creations(queries, versions, upload_budget, numbers.kept_uploads, chunk_bytes, limits.version_max_bytes)
-    searches = Searches(queries, SearchWork(queries, ListSlots.for_searches()))
+    search_work = SearchWork(queries, ListSlots.for_searches())
+    list_replies = ListReplies(ListSlots())
+    metrics = Metrics(queries, search_work, VersionRecords(queries))
     copies = Copies(queries, versions, reads, upload_budget, chunk_bytes, limits.version_max_bytes)
     methods = (
         *_model_methods(ModelCalls(Models(queries))),
         *_version_methods(VersionCalls(versions)),
-        *_search_methods(SearchCalls(searches, ListReplies(ListSlots()), reply_budget)),
+        *_search_methods(
+            SearchCalls(Searches(queries, search_work), list_replies, reply_budget),
+            MetricCalls(metrics, list_replies, reply_budget),
+        ),
         *_transfer_methods(TransferCalls(reads, creations, copies, reply_budget)),
         *_alias_methods(AliasCalls(Aliases(queries))),
         *_retention_methods(RetentionCalls(RetentionRules(queries), reply_budget)),
@@ -116,10 +124,12 @@ def _version_methods(calls: VersionCalls) -> Sequence[Method]:
     )
 
 
-def _search_methods(calls: SearchCalls) -> Sequence[Method]:
+def _search_methods(calls: SearchCalls, metrics: MetricCalls) -> Sequence[Method]:
     return (
         Method("ListModels", calls.models, Action.READ, request=v1.ListModelsRequest),
         Method("ListVersions", calls.versions, Action.READ, _model_id, request=v1.ListVersionsRequest),
+        Method("ListMetrics", metrics.list, Action.READ, _model_id, request=v1.ListMetricsRequest),
+        Method("GetMetricSeries", metrics.series, Action.READ, _model_id, request=v1.GetMetricSeriesRequest),
     )
 
 
