@@ -16,6 +16,7 @@ from twisted_registry.config.logging import LoggingSettings
 from twisted_registry.config.memory import MemorySettings
 from twisted_registry.config.network import MAX_CHUNK_SIZE_BYTES, NetworkSettings, UnixSettings
 from twisted_registry.config.storage import StorageSettings
+from twisted_registry.config.tracing import TracingSettings
 from twisted_registry.config.web import MetricsSettings, WebSettings
 from twisted_registry.daemon.descriptor_limit import usable_descriptors
 from twisted_registry.daemon.memory_limit import usable_memory
@@ -145,6 +146,7 @@ class SettingsTests(SynchronousTestCase):
                 logging=LoggingSettings(level="info", format="text"),
                 web=WebSettings(port=None, interface="127.0.0.1"),
                 metrics=MetricsSettings(models=()),
+                tracing=TracingSettings(is_on=False, names_callers=False),
             ),
         )
         self.assertEqual(parse().storage.archive_description, "filesystem:.cogment_model_registry")

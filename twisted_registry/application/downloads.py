@@ -10,6 +10,7 @@ from attrs import frozen
 
 from twisted_registry.application.queries import Queries
 from twisted_registry.contracts.application import IReceiver, IReplyReservation, IRuntime
+from twisted_registry.contracts.tracing import part
 from twisted_registry.contracts.transfers import IDownload
 from twisted_registry.domain.errors import UnknownModel, UnknownVersion
 from twisted_registry.domain.models import Chunk, VersionInfo
@@ -118,10 +119,11 @@ async def send_from_memory(chunks: Iterator[Chunk], receiver: IReceiver, reserva
     """
     Send chunks that need not be waited for.
     """
-    reservation.start_idle_timer()
-    for chunk in chunks:
-        await receiver.write(chunk.buffer)
-        reservation.start_idle_timer()  # the last chunk may be on its way for as long as the client likes
+    with part("send from memory"):
+        reservation.start_idle_timer()
+        for chunk in chunks:
+            await receiver.write(chunk.buffer)
+            reservation.start_idle_timer()  # the last chunk may be on its way for as long as the client likes
 
 
 async def send_as_read(
@@ -130,10 +132,11 @@ async def send_as_read(
     """
     Send the chunks of a download.  The next chunks are read while one is sent.
     """
-    reads = deque(download.read() for _ in range(_READ_AHEAD))
-    while (chunk := await runtime.result(reads.popleft())) is not None:
-        reads.append(download.read())
-        reservation.start_idle_timer()
-        await receiver.write(chunk.buffer)
-        reservation.stop_idle_timer()
+    with part("read and send"):
+        reads = deque(download.read() for _ in range(_READ_AHEAD))
+        while (chunk := await runtime.result(reads.popleft())) is not None:
+            reads.append(download.read())
+            reservation.start_idle_timer()
+            await receiver.write(chunk.buffer)
+            reservation.stop_idle_timer()
     reservation.start_idle_timer()  # the last chunk may be on its way for as long as the client likes

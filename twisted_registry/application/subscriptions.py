@@ -4,8 +4,10 @@ Subscriptions to the newest version of a model.
 
 import time
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 
+from twisted_registry.application.push_spans import PushSpans
 from twisted_registry.application.queries import Queries
 from twisted_registry.contracts.application import IEvent
 from twisted_registry.contracts.registry import IRegistry
@@ -27,6 +29,7 @@ class Subscriptions:
         queries: Queries,
         delivered: Callable[[float], None] | None = None,
         now_seconds: Callable[[], float] = time.perf_counter,
+        pushes: PushSpans | None = None,
     ) -> None:
         """
 
@@ -34,7 +37,9 @@ class Subscriptions:
             delivered: called with the seconds from the commit of a version until a subscriber was sent it; ``None`` if
                 nobody wants to know.
             now_seconds: returns the time in seconds from any fixed point, the same in all threads.
+            pushes: traces pushes; ``None`` for no traces.
         """
+        self._pushes = pushes
         self._queries = queries
         self._delivered = delivered
         self._now_seconds = now_seconds
@@ -63,7 +68,14 @@ class Subscriptions:
         if model_id in self._subscribers:
             if self._delivered is not None and isinstance(event, VersionCommitted):
                 self._committed[model_id] = event.info.version_number, self._now_seconds()
-            self._runtime.run_soon(lambda: self._wake(model_id))
+            if self._pushes is not None and isinstance(event, VersionCommitted):
+                self._runtime.run_soon(partial(self._push, self._pushes, event.info))
+            else:
+                self._runtime.run_soon(lambda: self._wake(model_id))
+
+    def _push(self, pushes: PushSpans, info: VersionInfo) -> None:
+        pushes.begin(info, self.count(info.model_id))
+        self._wake(info.model_id)
 
     def _wake(self, model_id: str) -> None:
         for changed in self._subscribers.get(model_id, ()):
@@ -85,6 +97,8 @@ class Subscriptions:
         self._is_closed = True
         for model_id in self._subscribers:
             self._wake(model_id)
+        if self._pushes is not None:
+            self._pushes.end_all()
 
     def check_open(self) -> None:
         """
@@ -118,6 +132,8 @@ class Subscriptions:
         if not subscribers:
             del self._subscribers[model_id]
             self._committed.pop(model_id, None)
+            if self._pushes is not None:
+                self._pushes.end(model_id)
 
     def count(self, model_id: str) -> int:
         """
@@ -138,6 +154,8 @@ class Subscriptions:
         Args:
             since_seconds: when the subscription began: it did not wait for what was committed before.
         """
+        if self._pushes is not None:
+            self._pushes.sent(model_id, version_number)
         if self._delivered is None:
             return
         number, committed_seconds = self._committed.get(model_id, (0, 0.0))

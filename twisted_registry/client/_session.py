@@ -27,6 +27,7 @@ from twisted_registry.client._transfer.upload import RESUMABLE_BYTES, Upload, ha
 from twisted_registry.client._transport.aliases import Aliases
 from twisted_registry.client._transport.calls import Calls
 from twisted_registry.client._transport.connection import Connection
+from twisted_registry.client._transport.creations import creation_of
 from twisted_registry.client._transport.model_records import ModelRecords
 from twisted_registry.client._transport.models import Models
 from twisted_registry.client._transport.options import Options
@@ -34,6 +35,7 @@ from twisted_registry.client._transport.queries import Queries
 from twisted_registry.client._transport.registry_api import RegistryApi
 from twisted_registry.client._transport.requests import selected, sendable_model_id
 from twisted_registry.client._transport.retention import RetentionCalls
+from twisted_registry.client._transport.tracing import traces
 from twisted_registry.client._transport.uploads import upload_state
 from twisted_registry.client._transport.versions import Versions
 from twisted_registry.client._types import AnyReference, Event, Progress, UploadState, Version, no_progress
@@ -83,6 +85,13 @@ class Session:
         """
         Create a version; see ``Client.publish``.
         """
+        name = "store version" if new.archived else "publish version"
+        with traces.span(name, new.model_id, self._connection.address) as span:
+            info = await self._create(new)
+            span.note(info)
+            return info
+
+    async def _create(self, new: NewVersion) -> VersionInfo:
         header, details, key = new.header(), new.details(), new.key()
         limit = asyncio.timeout(new.deadline_seconds)
         try:
@@ -131,6 +140,18 @@ class Session:
         info = known or await self._info(reference)
         return Download(self._calls, reference.model_id, info.version_number, info, progress, known is not None)
 
+    async def retrieve(
+        self, model: AnyReference, version: int | VersionInfo | VersionRecord | None, progress: Progress | None
+    ) -> bytes:
+        """
+        Return a version's data; see ``Client.retrieve``.
+        """
+        with traces.span("retrieve version", selected(model, version)[0].model_id, self._connection.address) as span:
+            download = await self.download(model, version, progress)
+            data = await download.whole()
+            span.note(download.info)
+            return data
+
     def chunks(
         self, model: AnyReference, version: int | VersionInfo | VersionRecord | None, progress: Progress | None
     ) -> Items[memoryview]:
@@ -158,10 +179,12 @@ class Session:
         Write a version's data to a file; see ``Client.retrieve_file``.
         """
         reference, known = selected(model, version)
-        info = known or await self._info(reference)
-        async with replaced_whole(Path(path), info.size_bytes, info.sha256) as file:
-            await write_to(file, await self.download(reference.model_id, info, progress))
-        return info
+        with traces.span("retrieve version", reference.model_id, self._connection.address) as span:
+            info = known or await self._info(reference)
+            async with replaced_whole(Path(path), info.size_bytes, info.sha256) as file:
+                await write_to(file, await self.download(reference.model_id, info, progress))
+            span.note(info)
+            return info
 
     def track(self, followed: str, data: bool, wait: bool) -> Tracker[Any]:
         """
@@ -184,9 +207,13 @@ class Session:
         return await self.queries.version(reference.model_id, reference.version)
 
     async def _with_data(self, info: VersionInfo) -> Version:
-        # Not pinned: the info came from the server that sends the data.
-        download = Download(self._calls, info.model_id, info.version_number, info, no_progress)
-        return Version(info, await download.whole())
+        # The actor goes on with the trace of the version, unless it has a span already.
+        parent = await creation_of(self._calls, info) if traces.begins_here else ""
+        with traces.span("fetch version", info.model_id, self._connection.address, parent) as span:
+            span.note(info)
+            # Not pinned: the info came from the server that sends the data.
+            download = Download(self._calls, info.model_id, info.version_number, info, no_progress)
+            return Version(info, await download.whole())
 
     async def _without_data(self, info: VersionInfo) -> VersionInfo:
         return info

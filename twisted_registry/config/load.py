@@ -18,6 +18,7 @@ from twisted_registry.config.memory import MemorySettings
 from twisted_registry.config.network import NetworkSettings, UnixSettings
 from twisted_registry.config.setting import VARIABLE_PREFIX, Machine, Setting, settings_of
 from twisted_registry.config.storage import StorageSettings
+from twisted_registry.config.tracing import TracingSettings
 from twisted_registry.config.web import MetricsSettings, WebSettings
 from twisted_registry.domain.errors import shown
 
@@ -51,6 +52,7 @@ class Settings:
     logging: LoggingSettings
     web: WebSettings
     metrics: MetricsSettings
+    tracing: TracingSettings
 
 
 SECTIONS: Mapping[str, type] = {
@@ -65,6 +67,7 @@ SECTIONS: Mapping[str, type] = {
     "logging": LoggingSettings,
     "web": WebSettings,
     "metrics": MetricsSettings,
+    "tracing": TracingSettings,
 }
 """The class of each section; in the configuration file a section is a table of this name."""
 

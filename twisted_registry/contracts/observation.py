@@ -124,7 +124,7 @@ class ISyncReporter(Interface):
 
     def report_syncs(synced: Callable[[float], None]) -> None:
         """
-        Report syncs from now on.
+        Report syncs from now on, to a further listener if there is one already.
 
         Args:
             synced: called with the seconds of each sync, in any thread.

@@ -50,6 +50,7 @@ from twisted_registry.daemon.startup import (
     reserve_standard_descriptors,
 )
 from twisted_registry.daemon.supervision import Supervisor
+from twisted_registry.daemon.tracing import check_tracing, make_tracing
 from twisted_registry.domain.errors import ArchiveTaken, CannotStart
 from twisted_registry.execution import PooledExecutor, executor_for
 from twisted_registry.registry import BackgroundActs, Framing, Registry
@@ -124,6 +125,7 @@ class RegistryService(Service):
         self.pools = Pools(reactor, stores.archive_threads, stores.transient_threads)
         self._not_serving = "the registry is starting"
         self._web = self._make_web_edge()
+        self._tracing = make_tracing(reactor, settings.tracing)
         self._registry = self._make_registry(stores)
         self._archive_numbers = ArchiveNumbers(reactor, archive, PooledExecutor(reactor, self.pools.checking).defer)
         self._rpc = RpcServer(reactor, self._registry, self._archive_status, self._server_options())
@@ -165,6 +167,8 @@ class RegistryService(Service):
             observer=None if self._web is None else self._web.metrics.edge,
             memory=settings.memory,
             archive_numbers=self._archive_numbers,
+            tracer=None if self._tracing is None else self._tracing.tracer,
+            traces_name_callers=settings.tracing.names_callers,
         )
 
     def _make_web_edge(self) -> "WebEdge | None":
@@ -269,6 +273,8 @@ class RegistryService(Service):
                 self._access_control,
                 self.audit.log,
             )
+        if self._tracing is not None:
+            self._tracing.start(self._archive)
         self._rpc.serve(self._started)
         # Again when the reactor runs, because it sets its own handlers when it starts.
         self._handle_signals(self._ask_to_stop)
@@ -404,6 +410,8 @@ class RegistryService(Service):
             await self._web.stop()
             await self.pools.rendering.idle()
         self._archive_numbers.stop()
+        if self._tracing is not None:
+            await self._tracing.stop()
         self._supervisor.stop()
         self.access_reloader.stop()
         self._key_refresher.stop()
@@ -430,6 +438,7 @@ def makeService(options: Options) -> IService:
         stores = create_stores(settings)
         access_control = make_access_control(settings)
         check_audit_log(settings.access)
+        check_tracing(settings.tracing)
     except CannotStart as error:
         raise SystemExit(describe_failure(error, settings.logging.format)) from None
     root = LoggedService(settings.logging, options.parent, options.loaded.warnings)

@@ -10,6 +10,7 @@ from twisted.logger import Logger
 
 from twisted_registry.contracts.lifecycle import ILifecycleWriter
 from twisted_registry.contracts.streams import IArchiveWriter
+from twisted_registry.contracts.tracing import CURRENT_SPAN, as_part_of, part_of
 from twisted_registry.contracts.transient import EvictionRank
 from twisted_registry.domain.aliases import AliasChange, AliasMove, check_alias_count
 from twisted_registry.domain.annotations import NO_ANNOTATIONS
@@ -62,6 +63,10 @@ class Committer:
         """
         See ``IUpload.commit``.
         """
+        with part_of(upload.span, "commit"):
+            return await self._commit_or_abort(upload)
+
+    async def _commit_or_abort(self, upload: Upload) -> VersionInfo:
         model_id = upload.header.model_id
         archiver = self._state.transients.archiver
         try:
@@ -147,6 +152,7 @@ class Committer:
         if upload.transient_writer is not None:
             await self._state.keep_copy(key, info, upload.transient_writer)
         # Not earlier: subscribers read the version at once, and would have to read it from the archive.
+        upload.note_created(info)
         self._state.coordination.publish(VersionCommitted(key, info, details.annotations))
         for move in moves:
             self._state.coordination.publish(AliasChanged(model.model_id, model.incarnation, move))
@@ -190,7 +196,8 @@ class Committer:
 
     async def _try_number(self, model: Model, writer: IArchiveWriter, info: VersionInfo) -> None:
         try:
-            await self._state.executor.defer(partial(writer.commit, info))
+            commit = as_part_of(CURRENT_SPAN.get(), "archive commit", partial(writer.commit, info))
+            await self._state.executor.defer(commit)
         except BaseException as error:
             # After an error that the contract does not name, too, the version may be there after a restart.
             if isinstance(error, CommitUncertain) or not isinstance(error, _SURELY_ABSENT):
@@ -207,6 +214,7 @@ class Committer:
 
         def publish() -> None:
             model.add_transient(info, upload.details.annotations)
+            upload.note_created(info)
             self._state.coordination.publish(VersionCommitted(key, info, upload.details.annotations))
 
         await self._state.transients.commit(

@@ -4,6 +4,7 @@ Uploads of versions, to the archive, to memory or to both.
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from threading import Lock
 from typing import Any
 
@@ -13,6 +14,7 @@ from zope.interface import implementer
 
 from twisted_registry.contracts.execution import ISerialExecutor
 from twisted_registry.contracts.streams import IArchiveReader, IArchiveWriter
+from twisted_registry.contracts.tracing import CURRENT_SPAN, ISpan, as_part_of
 from twisted_registry.contracts.transfers import IChunker, IUpload
 from twisted_registry.contracts.transient import ITransientWriter
 from twisted_registry.contracts.unfinished import IResumableWriter
@@ -45,6 +47,7 @@ class Upload:
         details: see ``IUpload.details``.
         is_dropped: see ``IUpload.is_dropped``.
         _failed: called in any thread with the first error of the archive.
+        span: the span of the call that has completed the data; ``None`` if nothing is traced.
         _open_kept: opens the data that an earlier process has written; ``None`` if there is none, or it is restored.
     """
 
@@ -62,6 +65,7 @@ class Upload:
     reservation: ArchiveReservation | None = None
     details: CreationDetails = NO_DETAILS
     is_dropped: bool = False
+    span: ISpan | None = None
     _has_failed: bool = False
     _open_kept: Callable[[], IArchiveReader] | None = None
     _kept_reader: IArchiveReader | None = None
@@ -102,12 +106,14 @@ class Upload:
     def finish(self) -> Future[None]:
         """See ``IUpload.finish``."""
         if self._finished is None:
+            self.span = span = CURRENT_SPAN.get()
             hashed = self._serial.submit(self._finish, 0)
             writer = self.archive_writer
             if writer is None:
                 self._finished = hashed
             else:
-                stored = self._archive_serial.submit(lambda: self._finish_archive(writer), 0)
+                finish = as_part_of(span, "archive write", partial(self._finish_archive, writer))
+                stored = self._archive_serial.submit(finish, 0)
                 self._finished = all_done(hashed, stored)
         return self._finished
 
@@ -198,6 +204,13 @@ class Upload:
             self._archive_serial.submit(self.archive_writer.abort, 0)
         if self.transient_writer is not None:
             self._serial.submit(self.transient_writer.abort, 0)
+
+    def note_created(self, info: VersionInfo) -> None:
+        """
+        Record in its trace, if there is one, that the version exists.
+        """
+        if self.span is not None:
+            self.span.created(info)
 
     def info(self, version_number: int, now_ns: int) -> VersionInfo:
         """

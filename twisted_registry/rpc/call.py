@@ -12,8 +12,11 @@ import grpc
 import grpc.aio
 
 from twisted_registry.contracts.quotas import IMeter
+from twisted_registry.contracts.tracing import ISpan
 from twisted_registry.domain.access import Action, Caller, Credentials, Need, Scope, UnixUser
+from twisted_registry.domain.models import VersionInfo
 from twisted_registry.protocol.call_metadata import request_id_in, seen_in
+from twisted_registry.protocol.trace_context import CREATION_KEY, TRACEPARENT_KEY
 from twisted_registry.rpc.methods import Method
 
 _random = Random()
@@ -57,6 +60,8 @@ class CallContext:
         read: waits for the next message of the request, and returns its bytes, or gRPC's marker of the end.  Handlers
             take their messages from the request they are given: those are under the idle timeout.
         write: sends a message of a reply that streams.
+        span: the span of its trace; ``None`` before it begins, and if calls are not traced.
+        began_ns: when it began, in nanoseconds since the Unix epoch; 0 if calls are not traced.
         is_plain: whether it came on a connection that is not encrypted, even if those of gRPC are.
     """
 
@@ -68,6 +73,7 @@ class CallContext:
         "_request_id",
         "_trailing",
         "asked",
+        "began_ns",
         "caller",
         "code",
         "credentials",
@@ -83,6 +89,7 @@ class CallContext:
         "report",
         "request",
         "requests",
+        "span",
         "unix_user",
         "work",
         "write",
@@ -115,6 +122,8 @@ class CallContext:
         self.code = grpc.StatusCode.OK
         self.error_type: type[Exception] | None = None
         self.number = 0
+        self.span: ISpan | None = None
+        self.began_ns = 0
         self.read: Callable[[], Awaitable[Any]] = context.read
         self.write: Callable[[Any], Awaitable[None]] = context.write
 
@@ -162,6 +171,22 @@ class CallContext:
         notes its model before it begins.
         """
         self.facts.update(facts)
+
+    def note_used(self, info: VersionInfo) -> None:
+        """
+        Note the version that was sent.  If calls are traced, the client gets the context in which it was created.
+        """
+        if self.span is not None:
+            creation = self.span.used(info)
+            if creation:
+                self.set_trailing_metadata(((CREATION_KEY, creation),))
+
+    @property
+    def trace_metadata(self) -> Sequence[Metadatum]:
+        """
+        The trailing metadata with the context of its span; none before that begins, and if calls are not traced.
+        """
+        return () if self.span is None else ((TRACEPARENT_KEY, self.span.traceparent),)
 
     def seen(self, model_id: str) -> int:
         """

@@ -3,14 +3,15 @@ The chain that every call passes, those of health and reflection too.
 
 Its order, the outermost first:
 
-1. The access log and the metrics, which also see the status of calls that fail.
+1. The access log, the traces and the metrics, which also see the status of calls that fail.
 2. Errors: whatever the rest raises becomes the call's status.
 3. The audit log, if there is one, which records the calls that change something.  It has a second part at the end.
 4. The call tracker: limits, and whether the registry serves.  Refusing a call here costs least.
 5. Authentication, with access control.  It needs the metadata, but no request.
 6. The archive's identity.
 7. The idle timeout, which receives the request.
-8. The request is read, if that takes long enough to do it only once.  The access log keeps it.
+8. The request is read, if that takes long enough to do it only once.  The access log keeps it, and the span of a trace
+   begins.
 9. Authorization, with access control: the model is named in the request.
 10. The quotas of calls and bytes, with a policy.  What is refused before does not count.
 11. The audit log again: acts that it cannot record are refused, and others are finished even if the client leaves.
@@ -47,6 +48,7 @@ from twisted_registry.rpc.interceptors.call_tracker import CallTracker
 from twisted_registry.rpc.interceptors.idle_timeout import IdleTimeout
 from twisted_registry.rpc.interceptors.metrics import CallMetrics
 from twisted_registry.rpc.interceptors.quotas import QuotaChecks
+from twisted_registry.rpc.interceptors.tracing import CallTracing
 from twisted_registry.rpc.methods import Handler, Method, Service
 
 _log = Logger()
@@ -106,7 +108,7 @@ def end_failed_calls(
             if failed is not None:
                 failed(call, error)
             code, text = status_of(error, call)
-            trailing = ((REQUEST_ID_KEY, call.request_id), *details_of(error, code, text))
+            trailing = ((REQUEST_ID_KEY, call.request_id), *call.trace_metadata, *details_of(error, code, text))
             call.error_type = type(error)
         await call.abort(code, text, trailing)
 
@@ -177,6 +179,7 @@ def interceptors(
     quotas: QuotaChecks | None = None,
     audit: Audit | None = None,
     metrics: CallMetrics | None = None,
+    tracing: CallTracing | None = None,
 ) -> Sequence[Interceptor]:
     """
     Return the interceptors in their order.
@@ -187,8 +190,11 @@ def interceptors(
         quotas: applies quotas to calls; ``None`` without a policy.
         audit: records calls; ``None`` without an audit log.
         metrics: reports calls; ``None`` if nobody reads metrics.
+        tracing: traces calls; ``None`` for no traces.
     """
     begin: list[Interceptor] = [] if access_log is None else [access_log.intercept]
+    if tracing is not None:
+        begin.append(tracing.intercept)
     if metrics is not None:
         begin.append(metrics.intercept)
     read: list[Interceptor] = [read_requests] if access_log is None else [read_requests, access_log.keep_requests]
@@ -198,6 +204,8 @@ def interceptors(
     else:
         begin += [partial(end_failed_calls, failed=audit.note_refusal), audit.intercept, tracker.intercept]
         end = [audit.begin_act]
+    if tracing is not None:
+        read.append(tracing.begin)
     if authentication is None:
         return [*begin, identity.intercept, timeout.intercept, *read, *end]
     permit: list[Interceptor] = [authorizer(authentication.refresh), *([] if quotas is None else [quotas.intercept])]

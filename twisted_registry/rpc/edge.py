@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted_registry.application.event_feed import EventFeed
 from twisted_registry.application.followers import Followers
 from twisted_registry.application.kept_uploads import KeptLimits, KeptUploads
+from twisted_registry.application.push_spans import PushSpans
 from twisted_registry.application.queries import Queries
 from twisted_registry.application.status import ServerStatus
 from twisted_registry.application.subscriptions import Subscriptions
@@ -35,6 +36,7 @@ from twisted_registry.rpc.interceptors.idle_timeout import IdleTimeout
 from twisted_registry.rpc.interceptors.metrics import CallMetrics, watch_lag
 from twisted_registry.rpc.interceptors.quotas import QuotaChecks
 from twisted_registry.rpc.interceptors.refusals import Refusals
+from twisted_registry.rpc.interceptors.tracing import CallTracing
 from twisted_registry.rpc.listeners import Listeners
 from twisted_registry.rpc.methods import Service
 from twisted_registry.rpc.numbers import ServerNumbers
@@ -100,7 +102,8 @@ class Edge:
         options, limits = self._options, self._options.limits
         self._queries = Queries(self._registry, runtime)
         delivered = None if options.observer is None else options.observer.delivered
-        self._subscriptions = Subscriptions(self._queries, delivered)
+        pushes = None if options.tracer is None else PushSpans(options.tracer)
+        self._subscriptions = Subscriptions(self._queries, delivered, pushes=pushes)
         self._feed = EventFeed(runtime, delivered=delivered)
         self._followers = Followers()
         kept_limits = KeptLimits(limits.kept_uploads_max_memory_bytes, limits.unfinished)
@@ -241,7 +244,14 @@ class Edge:
             None if options.quotas is None else QuotaChecks(options.quotas),
             self._audit,
             self._metrics,
+            self._tracing(),
         )
+
+    def _tracing(self) -> CallTracing | None:
+        options = self._options
+        if options.tracer is None:
+            return None
+        return CallTracing(options.tracer, self._authentication is not None, options.traces_name_callers)
 
     def _add_health(self, server: grpc.aio.Server) -> None:
         tracker, access_log = self._health_tracker, self._access_log

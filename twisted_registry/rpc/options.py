@@ -13,6 +13,7 @@ from twisted_registry.contracts.access import IAccess, IAuditLog
 from twisted_registry.contracts.access_log import IAccessLog
 from twisted_registry.contracts.observation import IArchiveNumbers, IEdgeObserver
 from twisted_registry.contracts.quotas import IRateQuotas
+from twisted_registry.contracts.tracing import ITracer
 from twisted_registry.rpc.methods import Service
 from twisted_registry.rpc.tls import ServerTls
 
@@ -38,6 +39,8 @@ class ServerOptions:
         observer: what calls are reported to; ``None`` for nothing.
         memory: the limits on memory, for the status of the server; ``None`` if they are not known.
         archive_numbers: the size of the archive, for the status of the server; ``None`` if it is not known.
+        tracer: traces calls; ``None`` for no traces.
+        traces_name_callers: whether traces say who calls.
     """
 
     network: NetworkSettings
@@ -55,3 +58,5 @@ class ServerOptions:
     observer: IEdgeObserver | None = None
     memory: MemorySettings | None = None
     archive_numbers: IArchiveNumbers | None = None
+    tracer: ITracer | None = None
+    traces_name_callers: bool = False

@@ -13,7 +13,7 @@ from twisted_registry.contracts.calls import CallFailed, ICalls, IReplyStream, L
 from twisted_registry.protocol.messages import SERVICE_NAME
 from twisted_registry.web.requests import BoundedRequest
 
-_FORWARDED = ("authorization", "x-request-id")
+_FORWARDED = ("authorization", "x-request-id", "traceparent", "tracestate")
 """The headers that become metadata of the call."""
 
 

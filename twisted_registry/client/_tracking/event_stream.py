@@ -88,7 +88,7 @@ class EventStream:
         request = v1.WatchEventsRequest(
             model_id=self.model_id, prefix=self.prefix, kinds=self.kinds, cursor=self.cursor
         )
-        metadata = (*connection.metadata, *connection.memory.metadata_about(self.model_id))
+        metadata = (*connection.subscription_metadata, *connection.memory.metadata_about(self.model_id))
         try:
             with connection.translating_errors(self.model_id):
                 self._call = connection.subscribe(WATCH_EVENTS, request.SerializeToString(), metadata)

@@ -45,7 +45,7 @@ class Subscription(SubscriptionBase):
         """
         connection = self._calls.connection
         request = api.VersionUpdateRequest(model_id=sendable_model_id(self._model_id))
-        metadata = (*connection.metadata, *connection.memory.metadata_about(self._model_id))
+        metadata = (*connection.subscription_metadata, *connection.memory.metadata_about(self._model_id))
         self._call = connection.subscribe("VersionUpdate", request.SerializeToString(), metadata)
         self._has_announced = False
         self._announced = None

@@ -22,6 +22,7 @@ from twisted_registry.client._transport.records import version_record
 from twisted_registry.client._transport.replies import bad_reply, check_size
 from twisted_registry.client._transport.requests import sendable_model_id, sendable_selector
 from twisted_registry.client._transport.retries import retry, retryable_within
+from twisted_registry.client._transport.tracing import traces
 from twisted_registry.client._types import Buffer, Progress
 from twisted_registry.client.errors import (
     CorruptTransfer,
@@ -149,7 +150,9 @@ class _DataStream:
             data = _data(message)
             self._note_progress(time.monotonic() - began, len(data))
             return data
-        self.checksum = checksum_in(await self._call.trailing_metadata())
+        trailing = await self._call.trailing_metadata()
+        self.checksum = checksum_in(trailing)
+        traces.link_creation(trailing)
         await connection.memory.learn(self._call)
         return None
 

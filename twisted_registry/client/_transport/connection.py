@@ -22,6 +22,7 @@ from twisted_registry.client._transport.proxies import error_of_long_token
 from twisted_registry.client._transport.replies import MOST_REPLY_BYTES
 from twisted_registry.client._transport.status import error_of
 from twisted_registry.client._transport.tokens import current_token
+from twisted_registry.client._transport.tracing import traces
 from twisted_registry.client.errors import (
     ClientUnusable,
     ModelReplaced,
@@ -251,6 +252,16 @@ class Connection:
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """
         The metadata of each call.
+
+        Raises:
+            NotAuthenticated: there is no token to send.
+        """
+        return (*traces.metadata, *self.subscription_metadata)
+
+    @property
+    def subscription_metadata(self) -> tuple[tuple[str, str], ...]:
+        """
+        The metadata of a long-lived call, which outlives what its caller is doing at present.
 
         Raises:
             NotAuthenticated: there is no token to send.

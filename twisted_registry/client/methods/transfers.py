@@ -300,8 +300,7 @@ class TransferMethods(MethodsBase):
             Unavailable: the server was away for longer than ``retry_seconds``.
             Unsupported: the reference has an alias, and the server has no aliases.
         """
-        download = await self._session.download(model_id, version, progress)
-        return await download.whole()
+        return await self._session.retrieve(model_id, version, progress)
 
     async def retrieve_file(
         self,

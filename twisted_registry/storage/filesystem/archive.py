@@ -165,7 +165,14 @@ class FilesystemArchive:
 
     def report_syncs(self, synced: Callable[[float], None]) -> None:
         """See ``ISyncReporter.report_syncs``."""
-        self._system.synced = synced
+        earlier = self._system.synced
+
+        def both(seconds: float) -> None:
+            if earlier is not None:
+                earlier(seconds)
+            synced(seconds)
+
+        self._system.synced = synced if earlier is None else both
 
     def disk_bytes(self) -> tuple[int, int]:
         """See ``IDiskReporter.disk_bytes``."""

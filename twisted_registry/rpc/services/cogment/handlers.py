@@ -120,6 +120,7 @@ class Handlers:
         """
         sent = await self._downloads.send(codec.version_reference(raw), self._reply_budget.receiver(call))
         call.set_trailing_metadata(checksum_metadata(sent.info.size_bytes, sent.info.sha256, sent.xxh3))
+        call.note_used(sent.info)
 
     async def version_update(self, raw: bytes, call: CallContext) -> None:
         """
@@ -134,6 +135,8 @@ class Handlers:
                 await self._reply_budget.write(call, self._updates.update(info))
                 subscription.note_sent()
                 follower.note_sent(info.version_number)
+                if call.span is not None:
+                    call.span.used(info)
 
     async def version(self, raw: bytes, call: CallContext) -> bytes:
         """

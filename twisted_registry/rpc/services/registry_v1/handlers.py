@@ -71,7 +71,9 @@ class VersionCalls:
         """
         Return a version without its data.
         """
-        return codec.version(await self._versions.get(codec.reference(request.reference)))
+        record = await self._versions.get(codec.reference(request.reference))
+        call.note_used(record.info)
+        return codec.version(record)
 
     async def update(self, request: Any, call: CallContext) -> Any:
         """

@@ -57,6 +57,7 @@ class TransferCalls:
         sent = await self._reads.send(wanted, self._reply_budget.receiver(call), read_header)
         if sent is not None:
             call.set_trailing_metadata(checksum_metadata(sent.info.size_bytes, sent.info.sha256, sent.xxh3))
+            call.note_used(sent.info)
 
     async def create(self, messages: RequestStream, call: CallContext) -> Any:
         """
