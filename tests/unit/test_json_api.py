@@ -384,8 +384,9 @@ class StreamTests(JsonApiCase):
             channel.resumeProducing()
         self.clock.pump([15] * 20)
         self.assertFalse(transport.disconnected)
-        channel.pauseProducing()
-        self.clock.pump([15] * 8)
+        for _ in range(8):
+            channel.pauseProducing()  # as after each heartbeat
+            self.clock.advance(15)
         self.assertTrue(transport.disconnected)
 
     async def test_too_many(self) -> None:

@@ -21,6 +21,16 @@ from twisted_registry.web.tls import ServerContext, TlsFactory, UnusableCertific
 _ADDRESS = IPv4Address("TCP", "127.0.0.1", 1)
 
 
+class _LongPage(Page):
+    exists = True
+
+    def show(self, request: BoundedRequest) -> None:
+        """
+        Write a long body.
+        """
+        request.write_body("text/plain", b"x" * 2**20)
+
+
 class _WhoPage(Page):
     exists = True
 
@@ -52,7 +62,7 @@ class TlsTests(SynchronousTestCase):
         self.clock = Clock()
         self.context = ServerContext()
         self.use_new()
-        self.site = make_site({"livez": LivePage(), "who": _WhoPage()}, Clock(), HostNames())
+        self.site = make_site({"livez": LivePage(), "who": _WhoPage(), "long": _LongPage()}, Clock(), HostNames())
         self.factory = TlsFactory(self.context, False, self.site, self.clock)
 
     def use_new(self) -> bytes:
@@ -72,9 +82,12 @@ class TlsTests(SynchronousTestCase):
         self.ca.configure_trust(context)
         return context
 
-    def get(self, path: str, client: ssl.SSLContext | None = None) -> tuple[bytes, bytes]:
+    def get(self, path: str, client: ssl.SSLContext | None = None, least_bytes: int = 0) -> tuple[bytes, bytes]:
         """
         Return the server's certificate in DER, and the reply to a request.
+
+        Args:
+            least_bytes: how long the reply is at least.
         """
         protocol, transport = self.factory.buildProtocol(_ADDRESS), _Wire()
         protocol.makeConnection(transport)
@@ -96,6 +109,8 @@ class TlsTests(SynchronousTestCase):
         exchange(connection.do_handshake)
         connection.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         reply: bytes = exchange(lambda: connection.read(2**16))
+        while len(reply) < least_bytes:
+            reply += exchange(lambda: connection.read(2**16))
         self.version, self.protocol = connection.version(), connection.selected_alpn_protocol()
         return connection.getpeercert(binary_form=True) or b"", reply
 
@@ -110,6 +125,12 @@ class TlsTests(SynchronousTestCase):
         client.maximum_version = ssl.TLSVersion.TLSv1_2
         self.assertIn(b" 200 OK", self.get("/livez", client)[1])
         self.assertEqual(self.version, "TLSv1.2")
+
+    def test_long_reply(self) -> None:
+        """
+        A long body arrives whole.
+        """
+        self.assertTrue(self.get("/long", least_bytes=2**20)[1].endswith(b"x" * 2**20))
 
     def test_new_certificate(self) -> None:
         """

@@ -5,7 +5,7 @@ Calls with any number of replies, by HTTP.
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.interfaces import IPushProducer, IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -19,17 +19,14 @@ _HEARTBEAT_SECONDS = 15.0
 """Proxies close connections on which nothing comes for a minute or so."""
 
 
-_HEARTBEATS_UNREAD_MAX = 8
-"""After two minutes in which it has read nothing, a client is taken for dead."""
+_UNREAD_SECONDS = 120.0
+"""After so long in which it has read nothing, a client is taken for dead."""
 
 
 @implementer(IPushProducer)
 class JsonLines:
     """
     Replies in JSON, a line each.
-
-    Attributes:
-        is_paused: whether the client has not yet read what it was sent.
     """
 
     content_type = b"application/x-ndjson"
@@ -45,7 +42,7 @@ class JsonLines:
         self._to_json = to_json
         self._clock = clock
         self._has_begun = False
-        self.is_paused = False
+        self._abort: IDelayedCall | None = None
 
     def start(self, calls: ICalls, call: LocalCall) -> None:
         """
@@ -60,17 +57,24 @@ class JsonLines:
 
     def pauseProducing(self) -> None:
         """See ``IPushProducer``."""
-        self.is_paused = True
-        self._stream.pause()
+        if self._abort is None:  # each heartbeat pauses again
+            self._abort = self._clock.callLater(_UNREAD_SECONDS, self._request.connection.abortConnection)
+            self._stream.pause()
 
     def resumeProducing(self) -> None:
         """See ``IPushProducer``."""
-        self.is_paused = False
+        self._stop_timer()
         self._stream.resume()
 
     def stopProducing(self) -> None:
         """See ``IPushProducer``."""
+        self._stop_timer()
         self._stream.finished.cancel()
+
+    def _stop_timer(self) -> None:
+        if self._abort is not None and self._abort.active():
+            self._abort.cancel()
+        self._abort = None
 
     # Replies
 
@@ -86,6 +90,7 @@ class JsonLines:
             self.begun()
 
     def _finish(self, _: Any) -> None:
+        self._stop_timer()
         self.ended()
         if self._request.is_open:
             self._begin()
@@ -93,6 +98,7 @@ class JsonLines:
             self._request.finish()
 
     def _fail(self, failure: Failure) -> None:
+        self._stop_timer()
         self.ended()
         failed = failed_call(failure)
         if not self._request.is_open:
@@ -136,12 +142,6 @@ class ServerSentEvents(JsonLines):
     """
 
     content_type = b"text/event-stream"
-    _unread = 0
-
-    def resumeProducing(self) -> None:
-        """See ``IPushProducer``."""
-        self._unread = 0
-        super().resumeProducing()
 
     def begun(self) -> None:
         """
@@ -152,11 +152,7 @@ class ServerSentEvents(JsonLines):
         self._heartbeat.start(_HEARTBEAT_SECONDS, now=False)
 
     def _beat(self) -> None:
-        self._unread += self.is_paused
-        if self._unread < _HEARTBEATS_UNREAD_MAX:
-            self._request.write(b":\n\n")
-        else:
-            self._request.connection.abortConnection()
+        self._request.write(b":\n\n")
 
     def ended(self) -> None:
         """

@@ -3,6 +3,7 @@ Requests: their limits, and the headers of each reply.
 """
 
 from collections.abc import Sequence
+from http import HTTPStatus
 from io import BytesIO
 from typing import Any
 
@@ -12,6 +13,7 @@ from twisted.web.http import INTERNAL_SERVER_ERROR
 from twisted.web.server import NOT_DONE_YET, Request
 
 from twisted_registry.observability.incidents import report_incident
+from twisted_registry.web.bodies import PIECE_BYTES, BodySender
 
 _log = Logger()
 
@@ -19,6 +21,10 @@ MAX_BODY_BYTES = 2**20
 """The limit on the body of a request.  Twisted keeps all but short ones in temporary files."""
 
 _TOO_LARGE = b"HTTP/1.1 413 Request Entity Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+_TOO_MUCH_UNREAD = (
+    b'{"code": "resource_exhausted", "message": "this address has not read other long replies; read them first"}\n'
+)
 
 _HEADERS = {
     b"server": b"twisted-registry",
@@ -38,6 +44,7 @@ class BoundedRequest(Request):
 
     _received_bytes = 0
     _is_refused = False
+    _is_sending = False
     _content_types: Sequence[bytes] = ()
 
     def __init__(self, channel: Any, *args: Any, **kwargs: Any) -> None:
@@ -105,8 +112,7 @@ class BoundedRequest(Request):
         # Not earlier, because Twisted sets the first of these itself.
         for name, value in _HEADERS.items():
             self.setHeader(name, value)
-        site: Any = self.site  # always a RegistrySite
-        if not site.refuse(self):
+        if not self._registry_site.refuse(self):
             super().render(resrc)
 
     def processingFailed(self, reason: Failure) -> Any:  # noqa: N802
@@ -114,7 +120,7 @@ class BoundedRequest(Request):
         Answer a request that a bug has ended.  The caller gets only the incident's id.
         """
         text = report_incident(_log, reason, "a request to {path}", path=self.path)
-        if not self._disconnected and not self.finished:
+        if self.is_open:
             self.reply(INTERNAL_SERVER_ERROR, text)
             self.finish()
         return reason
@@ -151,15 +157,47 @@ class BoundedRequest(Request):
         Write the whole body of a reply, unless the request was HEAD.
         """
         self.setHeader(b"content-type", content_type.encode())
+        if len(body) > PIECE_BYTES and self.method != b"HEAD":
+            body = self._reserved(body)
         self.setHeader(b"content-length", b"%d" % len(body))
-        self.write(b"" if self.method == b"HEAD" else body)
+        if self.method == b"HEAD":
+            self.write(b"")
+        elif len(body) <= PIECE_BYTES:
+            self.write(body)
+        else:
+            self._is_sending = True
+            BodySender(self, body, self._registry_site.reactor, super().finish).start()
+
+    def _reserved(self, body: bytes) -> bytes:
+        """
+        Return a long body, or that of a refusal if the client has too much to read already.
+        """
+        address, unread = getattr(self.getClientAddress(), "host", ""), self._registry_site.unread
+        if unread.reserve(address, len(body)):
+            self.notifyFinish().addBoth(lambda _: unread.release(address, len(body)))
+            return body
+        self.setResponseCode(HTTPStatus.TOO_MANY_REQUESTS)
+        self.setHeader(b"content-type", b"application/json")
+        self.responseHeaders.removeHeader(b"content-encoding")
+        return _TOO_MUCH_UNREAD
+
+    def finish(self) -> None:
+        """
+        End the reply, if need be once all of it was sent.
+        """
+        if not self._is_sending:
+            super().finish()
+
+    @property
+    def _registry_site(self) -> Any:
+        return self.site
 
     @property
     def is_open(self) -> bool:
         """
-        True while the client is there and the reply is not finished.
+        True while the client is there and the reply is not written.
         """
-        return not self._disconnected and not self.finished
+        return not (self._disconnected or self.finished or self._is_sending)
 
 
 __all__ = ["MAX_BODY_BYTES", "NOT_DONE_YET", "BoundedRequest"]

@@ -11,6 +11,7 @@ from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
+from twisted_registry.web.bodies import UnreadBodies
 from twisted_registry.web.hosts import HostNames
 from twisted_registry.web.pages import Page
 from twisted_registry.web.requests import BoundedRequest
@@ -83,10 +84,12 @@ class RegistrySite(Site):
 
     Attributes:
         refuse: answers a request that is not meant for this site, and returns whether it has.
+        unread: the long bodies that clients have not read.
     """
 
     noisy = False
     refuse: Callable[[BoundedRequest], bool] = staticmethod(lambda request: False)
+    unread: UnreadBodies
 
     def log(self, request: Any) -> None:
         """
@@ -110,4 +113,5 @@ def make_site(pages: Mapping[str, Resource], clock: IReactorTime, hosts: HostNam
     site = RegistrySite(root, requestFactory=BoundedRequest, timeout=_IDLE_SECONDS, reactor=clock)
     site.displayTracebacks = False
     site.refuse = hosts.refuse
+    site.unread = UnreadBodies()
     return BoundedSite(site)
