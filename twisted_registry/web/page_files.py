@@ -5,7 +5,7 @@ caller's credentials.
 
 import gzip
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -26,6 +26,9 @@ _TYPES = {
 """The content types of the files that are served, by suffix.  The licenses beside them are not."""
 
 _INDEX = "index.html"
+
+_NOT_AT_ONCE = frozenset({"main.js", "theme.js", "vendor/uplot/uPlot.esm.js"})
+"""The scripts that the document names itself, and those that not every view needs."""
 
 _POLICY = "; ".join(
     (
@@ -93,7 +96,8 @@ class PageFiles:
             hashed.update(b"%s\0%d\0" % (path.encode(), len(body)))
             hashed.update(body)
         self.release = hashed.hexdigest()[:16]
-        index = found.pop(_INDEX).replace(b'"page/', b'"page/%s/' % self.release.encode())
+        index = found.pop(_INDEX).replace(b"</head>", _preloads(found) + b"</head>")
+        index = index.replace(b'"page/', b'"page/%s/' % self.release.encode())
         self.index = _page_file(_INDEX, index, _REVALIDATED)
         self.files: Mapping[str, PageFile] = {path: _page_file(path, body, _FOREVER) for path, body in found.items()}
 
@@ -104,6 +108,12 @@ def _read(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, bytes]]:
             yield from _read(entry, f"{prefix}{entry.name}/")
         elif entry.name.rpartition(".")[2] in _TYPES:
             yield f"{prefix}{entry.name}", entry.read_bytes()
+
+
+def _preloads(paths: Iterable[str]) -> bytes:
+    # A browser would find the modules one after another, with a round trip for each step.
+    modules = sorted(path for path in paths if path.endswith(".js") and path not in _NOT_AT_ONCE)
+    return "".join(f'<link rel="modulepreload" href="page/{path}">\n' for path in modules).encode()
 
 
 def _page_file(path: str, body: bytes, cache_control: str) -> PageFile:

@@ -43,10 +43,15 @@ export class ApiError extends Error {
  * @param fields the fields of its request.
  * @param options.signal cancels it.
  * @param options.token another token than that of the session.
+ * @param options.isExtra whether the view is of use without the reply: the user need not sign in for it.
  * @returns the reply.
  * @throws ApiError if it fails; an AbortError if it is cancelled.
  */
-export async function call(method, fields = {}, { signal, token = session.token, timeoutMs = TIMEOUT_MS } = {}) {
+export async function call(
+  method,
+  fields = {},
+  { signal, token = session.token, isExtra = false, timeoutMs = TIMEOUT_MS } = {},
+) {
   const silence = AbortSignal.timeout(timeoutMs + SILENCE_MS);
   const response = await request(method, {
     method: "POST",
@@ -55,7 +60,7 @@ export async function call(method, fields = {}, { signal, token = session.token,
     signal: signal ? AbortSignal.any([signal, silence]) : silence,
   });
   if (!response.ok) {
-    throw await refusal(response, token);
+    throw await refusal(response, isExtra || token !== session.token);
   }
   return await response.json();
 }
@@ -67,11 +72,10 @@ export async function call(method, fields = {}, { signal, token = session.token,
  * @returns the response, whose body is the stream.
  */
 export async function openEvents(cursor, signal) {
-  const token = session.token;
-  const headers = { Accept: "text/event-stream", ...credentials(token), ...(cursor && { "Last-Event-ID": cursor }) };
+  const headers = { Accept: "text/event-stream", ...credentials(session.token), ...(cursor && { "Last-Event-ID": cursor }) };
   const response = await request("events", { headers, signal });
   if (!response.ok) {
-    throw await refusal(response, token);
+    throw await refusal(response, true);
   }
   return response;
 }
@@ -117,7 +121,7 @@ async function request(path, options) {
   return response;
 }
 
-async function refusal(response, token) {
+async function refusal(response, isExtra) {
   let error;
   try {
     error = errorFrom(await response.json(), response);
@@ -126,9 +130,11 @@ async function refusal(response, token) {
     const code = { 401: "unauthenticated", 403: "permission_denied", 404: "not_found" }[response.status] ?? "unavailable";
     error = new ApiError(code, `A server in front of the registry answered with the HTTP status ${response.status}.`);
   }
-  // A refused form of sign-in shows its error itself.
-  if (error.isUnauthenticated && token === session.token) {
-    session.requireSignIn(error.message);
+  if (error.isUnauthenticated) {
+    session.noteRefusal();
+    if (!isExtra) {
+      session.requireSignIn(error.message);
+    }
   }
   return error;
 }

@@ -5,7 +5,8 @@ const SECONDS = { year: 31_556_952, month: 2_629_746, day: 86_400, hour: 3_600, 
 
 const counts = new Intl.NumberFormat("en");
 const dates = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
-const compact = new Intl.NumberFormat("en", { maximumSignificantDigits: 5, useGrouping: false });
+const fine = new Intl.NumberFormat("en", { maximumSignificantDigits: 4, useGrouping: false });
+const coarse = new Intl.NumberFormat("en", { maximumFractionDigits: 1, useGrouping: false });
 const scientific = new Intl.NumberFormat("en", { notation: "scientific", maximumSignificantDigits: 4 });
 
 /** Return a count, such as "100,000". */
@@ -48,7 +49,8 @@ export function metricText(value) {
     return number > 0 ? "∞" : "−∞";
   }
   const size = Math.abs(number);
-  const text = size !== 0 && (size < 1e-4 || size >= 1e7) ? scientific.format(number) : compact.format(number);
+  const isExtreme = size !== 0 && (size < 1e-4 || size >= 1e7);
+  const text = (isExtreme ? scientific : size >= 1000 ? coarse : fine).format(number);
   return text.replace("-", "−");
 }
 

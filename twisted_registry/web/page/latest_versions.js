@@ -7,6 +7,7 @@ import { Observable, useObservable } from "./observable.js";
 import { WorkQueue } from "./work_queue.js";
 
 const KEPT_MAX = 500;
+const NAMES_MAX = 200;
 
 class LatestVersion extends Observable {
   // Undefined until it is known; null if there is none.
@@ -22,11 +23,13 @@ class LatestVersion extends Observable {
   }
 }
 
-class LatestVersions {
+class LatestVersions extends Observable {
+  metricNames = [];
   #models = new Map();
   #queue = new WorkQueue(4);
 
   constructor() {
+    super();
     events.on({
       event: (event) => this.#apply(event),
       resync: () => this.#forget(),
@@ -61,8 +64,7 @@ class LatestVersions {
         const version = await call("GetVersion", { reference: referenceTo(modelId, "latest") }, { signal });
         // An event may have been faster.
         if (!latest.version || latest.version.number <= version.number) {
-          latest.version = version;
-          latest.notify();
+          this.#take(latest, version);
         }
       },
       (error) => {
@@ -83,17 +85,28 @@ class LatestVersions {
     }
     const number = latest.version?.number ?? 0;
     if (kind === "version_created" && content.number > number) {
-      latest.version = content;
+      latest.isAsked = true;
+      this.#take(latest, content);
+    } else if ((kind === "version_updated" || kind === "version_archived") && content.number === number) {
+      this.#take(latest, content);
+    } else if (kind === "model_deleted") {
+      latest.version = null;
       latest.isAsked = true;
       latest.notify();
-    } else if ((kind === "version_updated" || kind === "version_archived") && content.number === number) {
-      latest.version = content;
-      latest.notify();
-    } else if (kind === "model_deleted") {
-      this.#models.delete(modelId);
     } else if ((kind === "version_deleted" || kind === "version_evicted") && content.number === number) {
       latest.version = undefined;
       latest.outdate();
+    }
+  }
+
+  #take(latest, version) {
+    latest.version = version;
+    latest.notify();
+    const isNew = (name) => !this.metricNames.includes(name);
+    const added = Object.keys(version.metrics ?? {}).filter(isNew);
+    if (added.length > 0 && this.metricNames.length < NAMES_MAX) {
+      this.metricNames = [...this.metricNames, ...added].sort();
+      this.notify();
     }
   }
 
@@ -111,4 +124,9 @@ export function useLatestVersion(modelId, hasVersions = true) {
   const latest = useObservable(latestVersions.of(modelId));
   useEffect(() => (hasVersions ? latestVersions.ask(modelId) : undefined), [latest, hasVersions, latest.age]);
   return hasVersions ? latest.version : null;
+}
+
+/** Return the names of metrics that the models have which were shown so far. */
+export function useMetricNames() {
+  return useObservable(latestVersions).metricNames;
 }

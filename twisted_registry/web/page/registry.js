@@ -206,6 +206,9 @@ export class Watched extends Observable {
   async reload() {
     const { signal } = this.#abort;
     await events.ready();
+    if (this.value?.isDeleted) {
+      return;
+    }
     try {
       const value = await this.read(signal);
       this.value = value;

@@ -8,6 +8,10 @@ class Session extends Observable {
   #token = "";
   // Why the user must sign in; null if that is not needed.
   problem = null;
+  // Whether the user asked for the form, and can go on without.
+  isVoluntary = false;
+  // Whether the registry has refused something to a caller without an identity.
+  wasRefused = false;
 
   constructor() {
     super();
@@ -28,20 +32,43 @@ class Session extends Observable {
 
   signIn(token) {
     this.#keep(token);
+    this.isVoluntary = false;
     this.problem = null;
     this.notify();
   }
 
   signOut() {
     this.#keep("");
+    // Nothing of what this user has seen stays in memory.
+    location.reload();
+  }
+
+  /** Show the form, because the user wants to sign in. */
+  offerSignIn() {
+    this.isVoluntary = true;
     this.problem = "";
     this.notify();
+  }
+
+  /** Go on without signing in. */
+  cancelSignIn() {
+    this.isVoluntary = false;
+    this.problem = null;
+    this.notify();
+  }
+
+  noteRefusal() {
+    if (!this.wasRefused) {
+      this.wasRefused = true;
+      this.notify();
+    }
   }
 
   /** Ask the user to sign in: the registry did not accept a call. */
   requireSignIn(problem) {
     // The error of a call without a token is no news to the user: the form asks for one.
     this.problem = this.isSignedIn ? problem : "";
+    this.isVoluntary = false;
     this.notify();
   }
 

@@ -1,5 +1,6 @@
 // The frame of each view: the bar at the top, with the connection, the theme and the sign-in.
 
+import { call } from "../api.js";
 import { events } from "../events.js";
 import { html, useEffect, useState } from "../html.js";
 import { onKeys } from "../keys.js";
@@ -45,13 +46,38 @@ export function Frame({ children }) {
         <${ThemeToggle} />
         <button type="button" class="plain" aria-label="Keyboard shortcuts" title="Keyboard shortcuts (?)"
           onClick=${() => setHelpOpen(true)}>?</button>
-        ${session.isSignedIn &&
-        html`<button type="button" class="plain" onClick=${() => session.signOut()}>Sign out</button>`}
+        <${Identity} />
       </div>
     </header>
     <main id="content" tabindex="-1">${children}</main>
     ${isHelpOpen && html`<${Help} onClose=${() => setHelpOpen(false)} />`}
   `;
+}
+
+/** Show who is signed in. */
+function Identity() {
+  useObservable(session);
+  const { token, isSignedIn, wasRefused, problem } = session;
+  const [subject, setSubject] = useState("");
+  useEffect(() => {
+    setSubject("");
+    if (isSignedIn) {
+      const abort = new AbortController();
+      const read = call("GetCaller", {}, { signal: abort.signal, isExtra: true });
+      // Without an answer nothing is shown: other calls report what is wrong.
+      read.then((caller) => setSubject(caller.subject ?? ""), () => {});
+      return () => abort.abort();
+    }
+    return undefined;
+  }, [token]);
+  if (isSignedIn) {
+    return html`
+      ${subject && html`<span class="subject" title=${`You are ${subject}`}><bdi>${subject}</bdi></span>`}
+      <button type="button" class="plain" onClick=${() => session.signOut()}>Sign out</button>
+    `;
+  }
+  const isOffered = wasRefused && problem === null;
+  return isOffered && html`<button type="button" class="plain" onClick=${() => session.offerSignIn()}>Sign in</button>`;
 }
 
 function Connection() {

@@ -1,6 +1,7 @@
 // The error of a call, and what can be done about it.
 
 import { html } from "../html.js";
+import { session } from "../session.js";
 
 const HEADINGS = {
   not_found: "There is no such thing",
@@ -19,7 +20,10 @@ export function Problem({ error, onRetry = null, heading = "" }) {
       <strong>${title}</strong>
       <p>${error.message}</p>
       ${error.requestId && html`<p class="faint">The server’s log has it as request <code>${error.requestId}</code>.</p>`}
-      ${onRetry && html`<button type="button" onClick=${onRetry}>Try again</button>`}
+      ${error.isUnauthenticated &&
+      html`<button type="button" onClick=${() => session.offerSignIn()}>Sign in</button>`}
+      ${onRetry &&
+      !error.isUnauthenticated && html`<button type="button" onClick=${onRetry}>Try again</button>`}
     </div>
   `;
 }

@@ -28,7 +28,7 @@ export function VirtualTable(props) {
   const box = useRef(null);
   const [active, setActive] = useState(0);
   const { first, last, height, offset, refresh } = useWindow(box, list, rowHeight);
-  const keys = useRowKeys({ box, list, active, setActive, rowHeight, refresh });
+  const keys = useRowKeys({ box, list, setActive, rowHeight, refresh });
   const rows = [];
   for (let index = first; index < last; index += 1) {
     rows.push(index);
@@ -170,17 +170,8 @@ function useWindow(box, list, rowHeight) {
 }
 
 /** Return the handler of keys that move between rows. */
-function useRowKeys({ box, list, active, setActive, rowHeight, refresh }) {
-  const wanted = useRef(null);
-  useLayoutEffect(() => {
-    if (wanted.current !== null) {
-      const row = box.current.querySelector(`[data-index="${wanted.current}"]`);
-      if (row) {
-        wanted.current = null;
-        row.focus({ preventScroll: true });
-      }
-    }
-  });
+function useRowKeys({ box, list, setActive, rowHeight, refresh }) {
+  const wanted = useFocusedRow(box);
   return (event) => {
     const row = event.target.closest("[data-index]");
     if (row === null || event.altKey || event.ctrlKey || event.metaKey || list.total === null) {
@@ -194,14 +185,47 @@ function useRowKeys({ box, list, active, setActive, rowHeight, refresh }) {
     const page = Math.max(1, Math.floor(box.current.clientHeight / rowHeight) - 2);
     const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity };
     if (event.key in steps) {
-      const next = Math.min(list.total - 1, Math.max(0, active + steps[event.key]));
+      const next = Math.min(list.total - 1, Math.max(0, Number(row.dataset.index) + steps[event.key]));
       event.preventDefault();
       setActive(next);
       scrollTo(box.current, next, list.total, rowHeight);
-      wanted.current = next;
+      wanted.current = { index: next, isElsewhere: true };
       refresh();
     }
   };
+}
+
+/**
+ * Keep the focus in the table. Return a reference to the row that has it, or is to have it as soon as it is in the
+ * document: rows leave that, or come as another element once they are loaded.
+ */
+function useFocusedRow(box) {
+  const wanted = useRef(null);
+  useEffect(() => {
+    const note = (event) => {
+      const row = box.current?.contains(event.target) ? event.target.closest("[data-index]") : null;
+      wanted.current = row ? { index: Number(row.dataset.index), isElsewhere: false } : null;
+    };
+    document.addEventListener("focusin", note);
+    document.addEventListener("pointerdown", note);
+    return () => {
+      document.removeEventListener("focusin", note);
+      document.removeEventListener("pointerdown", note);
+    };
+  }, []);
+  useLayoutEffect(() => {
+    const focused = document.activeElement.closest("[data-index]");
+    if (wanted.current === null) {
+      return;
+    }
+    if (focused && !wanted.current.isElsewhere) {
+      // Rows above it may have come or gone.
+      wanted.current.index = Number(focused.dataset.index);
+    } else if (focused || document.activeElement === document.body) {
+      box.current.querySelector(`[data-index="${wanted.current.index}"]`)?.focus({ preventScroll: true });
+    }
+  });
+  return wanted;
 }
 
 function scrollTo(box, index, total, rowHeight) {

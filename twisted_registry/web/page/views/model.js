@@ -10,6 +10,8 @@ import { html, useEffect } from "../html.js";
 import { useObservable } from "../observable.js";
 import { watchModel } from "../registry.js";
 import { useResource } from "../use_resource.js";
+import { Followers } from "./followers.js";
+import { MetricPlot } from "./metric_plot.js";
 import { VersionPanel } from "./version.js";
 import { VersionTable } from "./versions.js";
 
@@ -21,7 +23,7 @@ import { VersionTable } from "./versions.js";
 export function ModelView({ modelId, number }) {
   const model = useObservable(useResource(() => watchModel(modelId), [modelId]));
   useEffect(() => {
-    document.title = `${modelId} – Model registry`;
+    document.title = `${modelId} · Model registry`;
   }, [modelId]);
   useEffect(() => events.on({ event: (event) => event.modelId === modelId && announce(event) }), [modelId]);
   if (model.error && model.value === null) {
@@ -41,6 +43,8 @@ export function ModelView({ modelId, number }) {
         </div>
         <div class="side">
           ${number > 0 && html`<${VersionPanel} key=${number} modelId=${modelId} number=${number} />`}
+          ${model.value?.latestNumber > 0 && !isDeleted && html`<${MetricPlot} modelId=${modelId} />`}
+          ${!isDeleted && html`<${Followers} modelId=${modelId} />`}
           <${Metadata} metadata=${model.value?.metadata} />
         </div>
       </div>
@@ -56,7 +60,7 @@ function Title({ modelId, model = null }) {
       <h1><${AnyText} text=${modelId} /></h1>
       ${model &&
       html`<span class="count">
-        ${latestNumber ? `latest ${latestNumber}, ` : ""}${countOf(versionCount, "version")}, ${countText(archivedCount)} archived
+        ${latestNumber ? `latest v${latestNumber} · ` : ""}${countOf(versionCount, "version")} · ${countText(archivedCount)} archived
       </span>`}
       ${Object.keys(aliases).length > 0 && html`<${AliasList} modelId=${modelId} aliases=${aliases} />`}
     </header>

@@ -4,12 +4,13 @@ import { announcer } from "../announce.js";
 import { AliasList, AnyText } from "../components/model_parts.js";
 import { ListNotice } from "../components/list_notice.js";
 import { Problem } from "../components/problem.js";
+import { MetricCell, MetricChoice } from "../components/metric_cell.js";
 import { SearchBar } from "../components/search_bar.js";
 import { Age } from "../components/time.js";
 import { VirtualTable } from "../components/virtual_table.js";
 import { events } from "../events.js";
 import { countOf, countText, sizeText } from "../format.js";
-import { html, useEffect } from "../html.js";
+import { html, useEffect, useMemo } from "../html.js";
 import { useLatestVersion } from "../latest_versions.js";
 import { useObservable } from "../observable.js";
 import { ModelList } from "../registry.js";
@@ -27,8 +28,10 @@ export function ModelsView() {
   const list = useResource(() => new ModelList(filter, orderBy), [filter, orderBy]);
   useObservable(list);
   const isNarrow = useIsNarrow();
+  const metric = router.query.get("metric") ?? "";
+  const columns = useMemo(() => columnsFor(metric), [metric]);
   useEffect(() => {
-    document.title = "Models – Model registry";
+    document.title = "Models · Model registry";
   }, []);
   useEffect(() => events.on({ event: announce }), []);
   const isWrong = list.error?.reason === "INVALID_FILTER";
@@ -50,7 +53,7 @@ export function ModelsView() {
       <${VirtualTable}
         label="Models"
         list=${list}
-        columns=${COLUMNS}
+        columns=${columns}
         rowHeight=${isNarrow ? NARROW_ROW_HEIGHT : ROW_HEIGHT}
         addressOf=${(model) => modelAddress(model.modelId)}
         orderBy=${orderBy || "model_id asc"}
@@ -61,24 +64,30 @@ export function ModelsView() {
   `;
 }
 
-const COLUMNS = [
-  {
-    key: "model",
-    title: "Model",
-    order: "model_id",
-    cell: ({ modelId }) =>
-      html`<a href=${modelAddress(modelId)} tabindex="-1"><${AnyText} text=${modelId} /></a>`,
-  },
-  { key: "latest number", title: "Latest", order: "latest_number", cell: latestNumber },
-  { key: "versions number", title: "Versions", order: "version_count", cell: versionCount },
-  { key: "size number", title: "Size", cell: (model) => html`<${LatestSize} model=${model} />` },
-  { key: "age", title: "Age", cell: (model) => html`<${LatestAge} model=${model} />` },
-  {
-    key: "named",
-    title: "Aliases",
-    cell: ({ modelId, aliases }) => html`<${AliasList} modelId=${modelId} aliases=${aliases} />`,
-  },
-];
+function columnsFor(metric) {
+  return [
+    {
+      key: "model",
+      title: "Model",
+      order: "model_id",
+      cell: ({ modelId }) => html`<a href=${modelAddress(modelId)} tabindex="-1"><${AnyText} text=${modelId} /></a>`,
+    },
+    { key: "latest number", title: "Latest", order: "latest_number", cell: latestNumber },
+    { key: "versions number", title: "Versions", order: "version_count", cell: versionCount },
+    { key: "size number", title: "Size", cell: (model) => html`<${LatestSize} model=${model} />` },
+    { key: "age", title: "Age", cell: (model) => html`<${LatestAge} model=${model} />` },
+    {
+      key: "chart",
+      title: html`<${MetricChoice} value=${metric} onChange=${(name) => router.setQuery({ metric: name })} />`,
+      cell: (model) => html`<${MetricCell} model=${model} metric=${metric} />`,
+    },
+    {
+      key: "named",
+      title: "Aliases",
+      cell: ({ modelId, aliases }) => html`<${AliasList} modelId=${modelId} aliases=${aliases} />`,
+    },
+  ];
+}
 
 function latestNumber({ latestNumber: number = 0 }) {
   return number ? html`<span class="prefix">v</span>${number}` : "–";

@@ -20,14 +20,9 @@ export function SignIn() {
     }
     setBusy(true);
     try {
-      await call("ListModels", { pageSize: 1 }, { token });
+      await call("GetCaller", {}, { token, isExtra: true });
       session.signIn(token);
     } catch (error) {
-      // Without this permission the token is still one that the registry knows.
-      if (error.isDenied) {
-        session.signIn(token);
-        return;
-      }
       setProblem(error.message);
       setBusy(false);
       input.current.select();
@@ -52,6 +47,7 @@ export function SignIn() {
           The one that you use for <code>twisted-registry login</code>. It stays in this tab until you sign out or close it.
         </p>
         <button type="submit" class="primary" disabled=${isBusy}>Sign in</button>
+        ${session.isVoluntary && html`<button type="button" onClick=${() => session.cancelSignIn()}>Go on without</button>`}
       </form>
     </section>
   `;

@@ -15,7 +15,12 @@ import { useResource } from "../use_resource.js";
 export function VersionPanel({ modelId, number }) {
   const watched = useObservable(useResource(() => watchVersion(modelId, number), [modelId, number]));
   const heading = useRef(null);
-  useEffect(() => heading.current.focus({ preventScroll: true }), []);
+  useEffect(() => {
+    // The user has opened it from elsewhere on the page, and goes on here.
+    if (document.activeElement !== document.body) {
+      heading.current.focus({ preventScroll: true });
+    }
+  }, []);
   const close = () => router.go(modelAddress(modelId, 0, router.query));
   const press = (event) => event.key === "Escape" && close();
   const version = watched.value;
