@@ -2,6 +2,7 @@
 The contract of trackers, for each face.
 """
 
+import logging
 import time
 from typing import Any, ClassVar
 
@@ -50,6 +51,42 @@ class TrackerContract(EdgeTestCase):
         self.relay.cut()
         self.restart()
         self.relay.port = self.daemon.port
+
+    def test_log(self) -> None:
+        """
+        Trackers that lose their server together log three lines together: the loss, the return, and the version that
+        they missed.  Each names the server, and none a token.
+        """
+        lines: list[str] = []
+        handler = logging.Handler(logging.INFO)
+        handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+        logger = logging.getLogger("twisted_registry.client")
+        self.addCleanup(logger.setLevel, logger.level)
+        logger.setLevel(logging.INFO)
+        logger.addHandler(handler)
+        self.addCleanup(logger.removeHandler, handler)
+        self.publish(b"1", archived=True)
+        trackers = [self.follow() for _ in range(5)]
+        for tracker in trackers:
+            self.assertEqual(tracker.next().version_number, 1)
+        self.relay.port = 0
+        self.relay.cut()
+        self.restart()
+        self.publish(b"2", b"3", archived=True)
+        self.relay.port = self.daemon.port
+        for tracker in trackers:
+            self.assertEqual(tracker.next().version_number, 3)
+        self.assertEqual(len(lines), 3, lines)
+        lost, back, missed = lines
+        address = self.relay.address
+        self.assertIn(
+            f"the connection to the registry at {address} is lost (model 'walker'); trying again until it is back: ",
+            lost,
+        )
+        self.assertRegex(
+            back, rf"^the registry at {address} is back \(model 'walker'\), after \d+ s and \d+ failed tries$"
+        )
+        self.assertEqual(missed, f"model 'walker' at {address}: version 3 follows version 1 of before the absence")
 
     def test_latest_first_then_new_ones(self) -> None:
         """

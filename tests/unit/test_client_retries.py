@@ -1,5 +1,5 @@
 """
-Tests of retries and their log.
+Tests for ``twisted_registry.client._transport.retries`` and ``retry_log``.
 """
 
 import asyncio
@@ -8,8 +8,15 @@ import logging
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.client._transport.retries import RetryLog, had_no_effect, is_retryable, pause_after, retry
-from twisted_registry.domain.errors import ArchiveChanged, QuotaExceeded, SignInsThrottled, Unavailable
+from twisted_registry.client._transport.retries import had_no_effect, is_retryable, pause_after, retry
+from twisted_registry.client._transport.retry_log import RetryLog
+from twisted_registry.domain.errors import (
+    ArchiveChanged,
+    QuotaExceeded,
+    SignInsThrottled,
+    StorageUnavailable,
+    Unavailable,
+)
 
 WALKER = ("host:1", "walker")
 AWAY = Unavailable("away")
@@ -53,17 +60,42 @@ class RetryLogTests(SynchronousTestCase):
 
     def test_a_line_a_minute(self) -> None:
         """
-        Lasting failures are logged at once, and then once a minute, with the model; the recovery is logged once.
+        A lost connection is logged at once, and then once a minute, with the model and the server; the recovery is
+        logged once, with the time for which the server was away.
         """
+        self.log.succeeded(WALKER)
         self.fail_for(130)
-        self.assertEqual(len(self.lines), 3)
         for _ in range(3):
             self.log.succeeded(WALKER)
-        self.assertEqual(len(self.lines), 4)
-        for line in self.lines:
-            self.assertIn("model 'walker' at host:1: ", line)
-        self.assertIn("away", self.lines[0])
-        self.assertIn("back, after 130 s", self.lines[-1])
+        self.assertEqual(
+            self.lines,
+            [
+                "the connection to the registry at host:1 is lost (model 'walker'); trying again until it is back: "
+                "away",
+                "there is still no connection to the registry at host:1 (model 'walker') for 60 s; trying again until "
+                "it is back: away",
+                "there is still no connection to the registry at host:1 (model 'walker') for 120 s; trying again until "
+                "it is back: away",
+                "the registry at host:1 is back (model 'walker'), after 130 s and 130 failed tries",
+            ],
+        )
+        info, warning = logging.INFO, logging.WARNING
+        self.assertEqual(self.levels, [info, warning, warning, warning])
+
+    def test_short(self) -> None:
+        """
+        A short absence is not a warning, and a server that was never reached is not lost.
+        """
+        self.log.failed(("host:1", ""), AWAY, 30.0)
+        self.log.succeeded(WALKER)
+        self.assertEqual(
+            self.lines,
+            [
+                "the registry at host:1 cannot be reached; trying again for 30 s: away",
+                "the registry at host:1 is back, after 0 s and 1 failed tries",
+            ],
+        )
+        self.assertEqual(self.levels, [logging.INFO] * 2)
 
     def test_coming_and_going(self) -> None:
         """
@@ -75,33 +107,88 @@ class RetryLogTests(SynchronousTestCase):
             self.clock.advance(1)
         self.assertEqual(len(self.lines), 2)
 
-    def test_others(self) -> None:
+    def test_three_hundred_actors(self) -> None:
         """
-        Each model has its own lines; a model that never failed has none.
+        Three hundred trackers that lose one server share its lines.
+        """
+        for _ in range(61):
+            for number in range(300):
+                self.log.failed(("host:1", f"m{number}"), AWAY)
+            self.clock.advance(1)
+        for number in range(300):
+            self.log.succeeded(("host:1", f"m{number}"))
+        lost, still, back = self.lines
+        self.assertIn("cannot be reached (model 'm0')", lost)
+        self.assertIn("(300 models) for 60 s", still)
+        self.assertEqual(back, "the registry at host:1 is back (300 models), after 61 s and 18300 failed tries")
+
+    def test_other_servers(self) -> None:
+        """
+        Each server has its own lines.
         """
         self.fail_for(2)
-        self.log.failed(("host:1", "runner"), AWAY)
-        self.log.failed(("host:1", ""), AWAY)
-        self.log.succeeded(("host:1", "jumper"))
-        self.assertEqual(len(self.lines), 3)
-        self.assertIn("the registry at host:1", self.lines[-1])
+        self.log.failed(("host:2", "walker"), AWAY)
+        self.log.succeeded(("host:2", "walker"))
+        self.assertEqual([line.partition("host:")[2][0] for line in self.lines], ["1", "2", "2"])
+
+    def test_one_model(self) -> None:
+        """
+        An error that is about one model has lines about it, and others of the server have none.
+        """
+        for _ in range(2):
+            self.log.failed(WALKER, StorageUnavailable("a bad sector"))
+            self.clock.advance(1)
+        self.log.succeeded(("host:1", "runner"))
+        self.log.succeeded(WALKER)
+        lost, back = self.lines
+        self.assertEqual(lost[:56], "model 'walker' at host:1 cannot be used; trying again un")
+        self.assertEqual(back, "model 'walker' at host:1 is back, after 2 s and 2 failed tries")
+
+    def test_missed(self) -> None:
+        """
+        The change of the latest version is logged once for all trackers of a model, and for some models only.
+        """
+        for _ in range(300):
+            self.log.missed(WALKER, 3, 7)
+        for number in range(300):
+            self.log.missed(("host:1", f"m{number}"), 5, 2)
+        self.assertEqual(len(self.lines), 10)
+        self.assertEqual(self.lines[0], "model 'walker' at host:1: version 7 follows version 3 of before the absence")
+        self.assertTrue(self.lines[1].endswith("the registry lost versions that were not archived"))
+        self.clock.advance(60)
+        self.log.missed(WALKER, 7, 8)
+        self.assertIn("version 8 follows version 7", self.lines[-1])
 
     def test_another_archive(self) -> None:
         """
-        That the server serves another archive is a warning, once.
+        That the server serves another archive is a warning, once, until a call about a model succeeds.
         """
         self.fail_for(1)
         for _ in range(30):
             self.log.failed(WALKER, ArchiveChanged("one", "other"))
-        self.assertEqual(self.levels, [logging.INFO, logging.WARNING])
+            self.log.succeeded(("host:1", ""))
+        self.log.succeeded(WALKER)
+        _, why, _, back = self.lines
+        self.assertEqual(self.levels, [logging.INFO, logging.WARNING, logging.INFO, logging.WARNING])
+        self.assertIn("the registry at host:1 cannot be used (model 'walker'); trying again until it is back: ", why)
+        self.assertEqual(back, "the registry at host:1 is back (model 'walker'), after 0 s and 30 failed tries")
 
     def test_many(self) -> None:
         """
-        The memory for failing models is bounded.
+        The memory for failing servers and models is bounded.
         """
         for number in range(5000):
-            self.log.failed(("host:1", str(number)), AWAY)
+            self.log.failed((f"host:{number}", ""), AWAY)
+            self.log.succeeded((f"host:{number}", ""))
         self.assertLess(len(self.log._outages), 1001)
+        self.assertLess(len(self.log._reached), 1001)
+
+    def test_silent_by_default(self) -> None:
+        """
+        A program that does not configure logging sees nothing on its terminal.
+        """
+        handlers = logging.getLogger("twisted_registry.client").handlers
+        self.assertTrue(any(isinstance(handler, logging.NullHandler) for handler in handlers))
 
 
 class QuotaRetryTests(SynchronousTestCase):

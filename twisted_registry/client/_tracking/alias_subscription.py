@@ -10,7 +10,7 @@ from twisted_registry.client._transport.aliases import Aliases
 from twisted_registry.client._transport.calls import Calls
 from twisted_registry.client._transport.registry_api import RegistryApi
 from twisted_registry.client._transport.requests import sendable_model_id
-from twisted_registry.client._transport.retries import retry_log
+from twisted_registry.client._transport.retry_log import retry_log
 from twisted_registry.client.errors import (
     CorruptVersion,
     CursorExpired,
@@ -159,6 +159,8 @@ class AliasSubscription(SubscriptionBase):
             return
         self._loaded, self.position = move, self.position + 1
         self._calls.connection.memory.saw(self._model_id, move.to_number)
+        if move.moved_ns <= (self.connection_changed_ns or 0):
+            self._log_missed()
         self.changed.set()
 
     def _forget_cursor(self) -> None:

@@ -10,6 +10,7 @@ from twisted_registry.client._transport.calls import Calls
 from twisted_registry.client._transport.forks import fork_guard
 from twisted_registry.client._transport.queries import Queries
 from twisted_registry.client._transport.retries import is_retryable_forever, retry
+from twisted_registry.client._transport.retry_log import retry_log
 from twisted_registry.client.errors import CorruptVersion, RegistryError
 from twisted_registry.domain.models import VersionInfo
 
@@ -42,6 +43,7 @@ class SubscriptionBase(ABC):
         self._queries = Queries(calls)
         self._model_id = model_id
         self._error: RegistryError | None = None
+        self._before_absence: VersionInfo | None = None
 
     def check(self) -> None:
         """
@@ -91,3 +93,13 @@ class SubscriptionBase(ABC):
     def _set_connected(self, is_connected: bool) -> None:
         if self.is_connected != is_connected:
             self.is_connected, self.connection_changed_ns = is_connected, time.time_ns()
+            if not is_connected:
+                self._before_absence = self.latest
+
+    def _log_missed(self) -> None:
+        """
+        Log that the version to follow changed while the server was away.
+        """
+        before, self._before_absence = self._before_absence, None
+        if before is not None and self.latest is not None and before.version_number != self.latest.version_number:
+            retry_log.missed(self.subject, before.version_number, self.latest.version_number)

@@ -11,7 +11,7 @@ from twisted_registry.client._tracking.base import SubscriptionBase
 from twisted_registry.client._transport.calls import Calls, cancel_call, decoded
 from twisted_registry.client._transport.replies import bad_reply, check_size, version_info
 from twisted_registry.client._transport.requests import sendable_model_id
-from twisted_registry.client._transport.retries import retry_log
+from twisted_registry.client._transport.retry_log import retry_log
 from twisted_registry.client.errors import (
     CorruptVersion,
     ModelReplaced,
@@ -56,6 +56,7 @@ class Subscription(SubscriptionBase):
             raise
         self._set_connected(True)
         retry_log.succeeded(self.subject)
+        self._log_missed()
 
     async def _receive(self) -> None:
         info = await self._read()

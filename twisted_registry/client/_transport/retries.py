@@ -3,15 +3,13 @@ Retries: which errors are worth another try, for how long, and the pauses betwee
 """
 
 import asyncio
-import logging
 import math
 import random
 import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from attrs import define
-
+from twisted_registry.client._transport.retry_log import Subject, retry_log
 from twisted_registry.client.errors import (
     ArchiveChanged,
     CertificateRefused,
@@ -25,107 +23,16 @@ from twisted_registry.client.errors import (
     Unavailable,
     Unreachable,
 )
-from twisted_registry.domain.errors import shown
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
 
 T = TypeVar("T")
 
-_log = logging.getLogger("twisted_registry.client")
-_tries = logging.getLogger("twisted_registry.client.tries")
-
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 2.0
 
 TOO_MANY_REQUESTS = 429
-
-Subject = tuple[str, str]
-"""The address of a registry, and the id of a model; empty for the registry itself."""
-
-_LINE_SECONDS = 60.0
-_MOST_OUTAGES = 1000
-
-
-@define
-class _Outage:
-    """
-    Consecutive failures of calls about one subject.
-
-    Attributes:
-        next_line: the earliest time of the next log line, by the clock.
-        began: the time of the first failure; ``None`` while calls succeed.
-        tries: how many calls have failed.
-        is_logged: whether the log has a line about this outage.
-        has_warned: whether that line is a warning.
-    """
-
-    next_line: float
-    began: float | None = None
-    tries: int = 0
-    is_logged: bool = False
-    has_warned: bool = False
-
-
-class RetryLog:
-    """
-    The log of retries: a line at the first failure, then one a minute for each model, and one when calls succeed again.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """
-        Start with no outages.
-
-        Args:
-            clock: returns the time in seconds.
-        """
-        self._clock = clock
-        self._outages: dict[Subject, _Outage] = {}
-
-    def failed(self, subject: Subject, error: BaseException | None) -> None:
-        """
-        Record a failure after which the call is retried.
-        """
-        _tries.debug("trying again: %s", error)
-        now = self._clock()
-        outage = self._outage(subject, now)
-        if outage.began is None:
-            outage.began, outage.tries, outage.is_logged = now, 0, False
-        outage.tries += 1
-        is_warning = isinstance(error, ArchiveChanged) and not outage.has_warned
-        if now < outage.next_line and not is_warning:
-            return
-        outage.next_line, outage.is_logged = now + _LINE_SECONDS, True
-        outage.has_warned = outage.has_warned or is_warning
-        since = f", since {now - outage.began:.0f} s" if outage.tries > 1 else ""
-        level = logging.WARNING if is_warning else logging.INFO
-        _log.log(level, "%s: trying again%s: %s", _named(subject), since, error)
-
-    def succeeded(self, subject: Subject) -> None:
-        """
-        Record a success.
-        """
-        outage = self._outages.get(subject)
-        if outage is None or outage.began is None:
-            return
-        if outage.is_logged:
-            _log.info("%s: it is back, after %.0f s", _named(subject), self._clock() - outage.began)
-        outage.began, outage.has_warned = None, False
-
-    def _outage(self, subject: Subject, now: float) -> _Outage:
-        if subject not in self._outages:
-            if len(self._outages) >= _MOST_OUTAGES:
-                self._outages.clear()
-            self._outages[subject] = _Outage(now)
-        return self._outages[subject]
-
-
-def _named(subject: Subject) -> str:
-    address, model_id = subject
-    return f"model {shown(model_id)} at {address}" if model_id else f"the registry at {address}"
-
-
-retry_log = RetryLog()
 
 
 def is_retryable(error: BaseException) -> bool:
@@ -205,7 +112,7 @@ async def retry(
         pause_seconds = pause_after(error, random.uniform(0, _FIRST_PAUSE_SECONDS))
         if retry_seconds == 0 or not is_worth_it(error) or pause_seconds > (retry_seconds or math.inf):
             raise
-        retry_log.failed(subject, error)
+        retry_log.failed(subject, error, retry_seconds)
     else:
         retry_log.succeeded(subject)
         return result
@@ -244,7 +151,7 @@ async def _retry(
         stop=is_time_over,
         wait=lambda state: pause_after(error(state), growing(state)),
         sleep=sleep,
-        before_sleep=lambda state: retry_log.failed(subject, error(state)),
+        before_sleep=lambda state: retry_log.failed(subject, error(state), retry_seconds),
         reraise=True,
     )
     result: T = await retrying(act)
