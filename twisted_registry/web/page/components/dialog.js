@@ -16,8 +16,8 @@ export function Dialog({ title, onClose, children }) {
     dialog.showModal();
     return () => {
       dialog.close();
-      // Where the user was before.
-      opener?.focus?.();
+      // Where the user was before, unless that is gone by now.
+      (opener?.isConnected ? opener : document.getElementById("content"))?.focus();
     };
   }, []);
   const cancel = (event) => {

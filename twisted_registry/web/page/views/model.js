@@ -1,5 +1,7 @@
 // The view of a model: its versions, and what is known about them.
 
+import { AliasHistory } from "../actions/alias_history.js";
+import { ModelActions } from "../actions/model_actions.js";
 import { announcer } from "../announce.js";
 import { AliasList, AnyText } from "../components/model_parts.js";
 import { Definitions } from "../components/definitions.js";
@@ -46,6 +48,8 @@ export function ModelView({ modelId, number }) {
           ${model.value?.latestNumber > 0 && !isDeleted && html`<${MetricPlot} modelId=${modelId} />`}
           ${!isDeleted && html`<${Followers} modelId=${modelId} />`}
           <${Metadata} metadata=${model.value?.metadata} />
+          <${AliasHistory} modelId=${modelId} />
+          ${!isDeleted && html`<${ModelActions} modelId=${modelId} />`}
         </div>
       </div>
     </section>

@@ -1,5 +1,6 @@
 // The details of a version.
 
+import { VersionActions } from "../actions/version_actions.js";
 import { AnyText, Tier } from "../components/model_parts.js";
 import { Definitions } from "../components/definitions.js";
 import { Problem } from "../components/problem.js";
@@ -34,6 +35,7 @@ export function VersionPanel({ modelId, number }) {
       ${version?.isDeleted && html`<p class="notice" role="alert">This version is gone.</p>`}
       ${watched.error && html`<${Problem} error=${watched.error} onRetry=${() => watched.reload()} />`}
       ${version && html`<${Details} version=${version} />`}
+      ${version && !version.isDeleted && html`<${VersionActions} ...${{ modelId, version }} />`}
     </section>
   `;
 }
