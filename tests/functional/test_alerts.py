@@ -69,6 +69,7 @@ FIRING: Mapping[str, Mapping[str, str]] = {
     "RegistryAccessFilesRefused": {f'{_P}access_files_refused{{instance="a"}}': _constant(1)},
     "RegistryAuditIncomplete": {f'{_P}audit_entries_missing_total{{instance="a"}}': _rising(1)},
     "RegistryCertificateExpires": {f'{_P}certificate_expires_seconds{{instance="a"}}': _constant(86400)},
+    "RegistryDeliveriesFail": {f'{_P}deliveries_total{{instance="a",destination="ci",result="given_up"}}': _rising(1)},
     "RegistryPoolFull": {f'{_P}pool_queued_jobs{{instance="a",pool="archive"}}': _constant(101)},
 }
 """For each alert, the series with which it fires."""
@@ -98,6 +99,9 @@ QUIET: Mapping[str, str] = {
     f'{_P}access_files_refused{{instance="a"}}': _constant(0),
     f'{_P}audit_entries_missing_total{{instance="a"}}': _constant(5),
     f'{_P}certificate_expires_seconds{{instance="a"}}': _constant(8 * 86400 + _HOURS * 3600),
+    f'{_P}deliveries_total{{instance="a",destination="ci",result="failed"}}': _rising(5),
+    f'{_P}deliveries_total{{instance="a",destination="ci",result="given_up"}}': _constant(5),
+    f'{_P}deliveries_oldest_pending_seconds{{instance="a",destination="ci"}}': _constant(800),
     f'{_P}pool_queued_jobs{{instance="a",pool="archive"}}': _constant(99),
     f'{_P}pool_queued_jobs{{instance="a",pool="rendering"}}': _constant(1000),
 }

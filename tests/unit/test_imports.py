@@ -16,7 +16,7 @@ ONLY_IN: dict[str, set[str]] = {
     "twisted.python.threadpool": {"daemon", "testing"},
     "twisted.internet.threads": set(),
     "twisted.internet.reactor": {"daemon", "testing"},
-    "twisted.web": {"web"},
+    "twisted.web": {"web", "deliveries"},
 }
 """The packages that may import these modules."""
 

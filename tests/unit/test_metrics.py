@@ -75,6 +75,7 @@ class DeclarationTests(SynchronousTestCase):
         """
         labels = {label for metric in metrics.ALL for label in metric.labels}
         allowed = {"service", "method", "code", "kind", "tier", "rank", "exceeded", "operation", "cause", "loop"}
+        allowed |= {"destination", "result"}
         self.assertEqual(labels - allowed - {"pool", "version", "python", "grpc", "model"}, set())
         of_models = {metric.name for metric in metrics.ALL if "model" in metric.labels}
         self.assertTrue(all(name.startswith("twisted_registry_model_") for name in of_models))

@@ -9,6 +9,7 @@ from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_registry.config.access import AccessSettings, TlsSettings
+from twisted_registry.config.deliveries import DeliverySettings
 from twisted_registry.config.descriptions import parse_description
 from twisted_registry.config.limits import ClientLimits, Limits, connections_within
 from twisted_registry.config.load import SETTINGS, InvalidConfiguration, Settings
@@ -55,6 +56,8 @@ ROWS: list[tuple[str, str, str, Any, list[str]]] = [
     ("http-port", "web.port", "0", 0, ["x", "65536"]),
     ("http-interface", "web.interface", "::1", "::1", ["1.2.3", "*"]),
     ("http-names", "web.names", "A.example, b", ("a.example", "b"), ["a,,b", "a:1", "http://a", "*.a"]),
+    ("deliveries-file", "deliveries.file", "x.toml", "x.toml", ["a\0b"]),
+    ("deliveries-journal", "deliveries.journal", "x.journal", "x.journal", ["a\0b"]),
     ("metrics-models", "metrics.models", "a/b, c,a/b", ("a/b", "c"), ["a,,b", "a\nb", ",".join(map(str, range(101)))]),
     ("grace-seconds", "network.grace_seconds", "0.5", 0.5, ["-1", "inf", "nan", "1e3", "86401", ".", "soon"]),
 ]
@@ -147,6 +150,7 @@ class SettingsTests(SynchronousTestCase):
                 web=WebSettings(port=None, interface="127.0.0.1"),
                 metrics=MetricsSettings(models=()),
                 tracing=TracingSettings(is_on=False, names_callers=False),
+                deliveries=DeliverySettings(file=None, journal=None),
             ),
         )
         self.assertEqual(parse().storage.archive_description, "filesystem:.cogment_model_registry")

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.application.event_feed import CHECKPOINTS, KINDS, MAX_BYTES, MAX_EVENTS
+from twisted_registry.application.event_feed import CHECKPOINTS, MAX_BYTES, MAX_EVENTS
 from twisted_registry.domain import aliases, annotations
+from twisted_registry.domain.events import KINDS
 from twisted_registry.domain.idempotency import KEY_SECONDS
 from twisted_registry.domain.references import Reference
 from twisted_registry.protocol.error_map import CODES, REASONS

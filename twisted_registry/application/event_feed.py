@@ -4,7 +4,7 @@ The feed of events: what has happened in the registry lately, for clients that w
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from itertools import islice
 from types import TracebackType
 from uuid import uuid4
@@ -16,15 +16,14 @@ from twisted_registry.contracts.registry import IRegistry
 from twisted_registry.domain.access import may_read_all
 from twisted_registry.domain.errors import CursorExpired, InvalidRequest, Unavailable, shown
 from twisted_registry.domain.events import (
+    WATCHED,
     AliasChanged,
     Event,
-    ModelDeleted,
     ModelSaved,
     VersionAnnotated,
     VersionArchived,
     VersionCommitted,
-    VersionDeleted,
-    VersionEvicted,
+    kind_of,
 )
 
 MAX_EVENTS = 10_000
@@ -50,30 +49,6 @@ _WAKING_PAUSE_SECONDS = 0.005
 _EVENT_BYTES = 1000
 _PAIR_BYTES = 150
 """The approximate memory for an event, and for a key with a short value."""
-
-_KINDS: Mapping[type[Event], str] = {
-    VersionCommitted: "version_created",
-    VersionArchived: "version_archived",
-    VersionAnnotated: "version_updated",
-    VersionDeleted: "version_deleted",
-    VersionEvicted: "version_evicted",
-    AliasChanged: "alias_moved",
-    ModelSaved: "model_created",
-    ModelDeleted: "model_deleted",
-}
-_MODEL_UPDATED = "model_updated"
-
-KINDS = (*_KINDS.values(), _MODEL_UPDATED)
-"""The names of the kinds of events."""
-
-
-def kind_of(event: Event) -> str:
-    """
-    Return the name of an event's kind.
-    """
-    if isinstance(event, ModelSaved) and not event.is_new:
-        return _MODEL_UPDATED
-    return _KINDS[type(event)]
 
 
 @define(eq=False)
@@ -194,7 +169,7 @@ class EventFeed:
         """
         Add the events of a registry to the feed from now on.
         """
-        registry.subscribe(self._add, *_KINDS)
+        registry.subscribe(self._add, *WATCHED)
 
     def _add(self, event: Event) -> None:
         happened_ns = self._now_ns()

@@ -12,6 +12,7 @@ from typing import Any
 from attrs import frozen
 
 from twisted_registry.config.access import AccessSettings, TlsSettings
+from twisted_registry.config.deliveries import DeliverySettings
 from twisted_registry.config.limits import ClientLimits, Limits
 from twisted_registry.config.logging import LoggingSettings
 from twisted_registry.config.memory import MemorySettings
@@ -53,6 +54,7 @@ class Settings:
     web: WebSettings
     metrics: MetricsSettings
     tracing: TracingSettings
+    deliveries: DeliverySettings
 
 
 SECTIONS: Mapping[str, type] = {
@@ -68,6 +70,7 @@ SECTIONS: Mapping[str, type] = {
     "web": WebSettings,
     "metrics": MetricsSettings,
     "tracing": TracingSettings,
+    "deliveries": DeliverySettings,
 }
 """The class of each section; in the configuration file a section is a table of this name."""
 

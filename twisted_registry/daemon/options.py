@@ -17,6 +17,7 @@ from twisted_registry.config.reference import effective_settings
 from twisted_registry.config.setting import Machine, Setting
 from twisted_registry.daemon.access import make_access_control
 from twisted_registry.daemon.audit import check_audit_log
+from twisted_registry.daemon.delivery_settings import check_deliveries
 from twisted_registry.daemon.descriptor_limit import usable_descriptors
 from twisted_registry.daemon.memory_limit import usable_memory
 from twisted_registry.daemon.providers import create_stores
@@ -142,6 +143,7 @@ class Options(usage.Options):
             create_stores(self.loaded.settings)
             make_access_control(self.loaded.settings)
             check_audit_log(self.loaded.settings.access)
+            check_deliveries(self.loaded.settings.deliveries)
         except CannotStart as error:
             raise SystemExit(f"{COMMAND}: {error}") from None
         for warning in self.loaded.warnings:

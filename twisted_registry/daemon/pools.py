@@ -27,6 +27,7 @@ class Pools:
         access: reads the files of access control; a single thread.
         issuers: reads and fetches the keys of issuers; two threads, so that one issuer does not delay all others.
         rendering: writes out the metrics; a single thread.
+        deliveries: reads and writes the journal of deliveries; a single thread.
         checking: renews the claim in one thread, checks the location in another, probes whether it can be written
             in a third, and reads its size and the space on its disk in two more, even if all others are blocked.
     """
@@ -51,6 +52,7 @@ class Pools:
         self.access = self._add("access", 1)
         self.issuers = self._add("issuers", 2)
         self.rendering = self._add("rendering", 1)
+        self.deliveries = self._add("deliveries", 1)
 
     def _add(self, name: str, threads: int) -> TalliedPool:
         pool = ThreadPool(minthreads=0, maxthreads=threads, name=name)

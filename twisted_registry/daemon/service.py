@@ -7,8 +7,10 @@ import signal
 import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from attrs import evolve
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ReactorNotRunning
@@ -29,6 +31,7 @@ from twisted_registry.daemon.access import (
 from twisted_registry.daemon.archive_numbers import ArchiveNumbers
 from twisted_registry.daemon.audit import DaemonAudit, check_audit_log
 from twisted_registry.daemon.clocks import ThreadTimer, use_monotonic_time
+from twisted_registry.daemon.delivery_settings import check_deliveries
 from twisted_registry.daemon.descriptor_limit import raise_descriptor_limit
 from twisted_registry.daemon.heap import SETTLING
 from twisted_registry.daemon.heap_trimmer import HeapTrimmer
@@ -62,6 +65,7 @@ from twisted_registry.storage.wrappers.logging import LoggingArchive
 from twisted_registry.storage.wrappers.measuring import measuring_archive
 
 if TYPE_CHECKING:
+    from twisted_registry.daemon.deliveries import DaemonDeliveries
     from twisted_registry.daemon.web import WebEdge
 
 _log = Logger(namespace="twisted_registry")
@@ -121,11 +125,16 @@ class RegistryService(Service):
         self._drain_log = drain_log
         self._access_log = access_log
         self.audit = DaemonAudit(settings.access)
-        access_control.follow(self.audit.reloaded)
         self.pools = Pools(reactor, stores.archive_threads, stores.transient_threads)
         self._not_serving = "the registry is starting"
         self._web = self._make_web_edge()
         self._tracing = make_tracing(reactor, settings.tracing)
+        self._deliveries = self._make_deliveries()
+        if self._deliveries is not None:
+            self._access_control = access_control = evolve(
+                access_control, files=[*access_control.files, self._deliveries.file]
+            )
+        access_control.follow(self.audit.reloaded)
         self._registry = self._make_registry(stores)
         self._archive_numbers = ArchiveNumbers(reactor, archive, PooledExecutor(reactor, self.pools.checking).defer)
         self._rpc = RpcServer(reactor, self._registry, self._archive_status, self._server_options())
@@ -185,6 +194,17 @@ class RegistryService(Service):
             lambda: self._problem() or self._archive_status.write_problem,
             lambda: self._rpc.calls,
             self._access_control.http,
+        )
+
+    def _make_deliveries(self) -> "DaemonDeliveries | None":
+        if self._settings.deliveries.file is None:
+            return None
+        # Imported late: without it, a daemon needs no client of HTTP and no database.
+        from twisted_registry.daemon.deliveries import DaemonDeliveries
+
+        metrics = None if self._web is None else self._web.metrics.deliveries
+        return DaemonDeliveries(
+            self._reactor, self._settings, self.pools, metrics, Path(self._settings.deliveries.file)
         )
 
     def _problem(self) -> str:
@@ -260,6 +280,8 @@ class RegistryService(Service):
         self._supervisor.follow(self._registry)
         self._readiness.start(self._registry)
         self._retention_timer.start()
+        if self._deliveries is not None:
+            self._deliveries.start(self._registry)
         self.access_reloader.start()
         self._key_refresher.start()
         HeapTrimmer(self._reactor, self._held_bytes, resident_bytes, self._trim_heap).follow(self._registry)
@@ -284,6 +306,8 @@ class RegistryService(Service):
         self.port = self._rpc.start(self._stop_without_server)
         try:
             self._registry.open()
+            if self._deliveries is not None:
+                self._deliveries.open(self._archive)
         except BaseException:
             self._rpc.stop(0)
             self._rpc.join()
@@ -406,6 +430,8 @@ class RegistryService(Service):
         await self._readiness.stop()
         # The claim on the archive is renewed until the end, because closing may take long.
         await self._registry.close()
+        if self._deliveries is not None:
+            await self._deliveries.stop()
         if self._web is not None:
             await self._web.stop()
             await self.pools.rendering.idle()
@@ -439,6 +465,7 @@ def makeService(options: Options) -> IService:
         access_control = make_access_control(settings)
         check_audit_log(settings.access)
         check_tracing(settings.tracing)
+        check_deliveries(settings.deliveries)
     except CannotStart as error:
         raise SystemExit(describe_failure(error, settings.logging.format)) from None
     root = LoggedService(settings.logging, options.parent, options.loaded.warnings)

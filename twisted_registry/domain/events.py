@@ -5,6 +5,7 @@ They are published in the reactor's thread, those of one model in the order in w
 snapshot that the registry publishes shows them.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from attrs import frozen
@@ -202,3 +203,30 @@ Event = (
     | ModelDeleted
     | StorageFailed
 )
+
+_KINDS: Mapping[type[Event], str] = {
+    VersionCommitted: "version_created",
+    VersionArchived: "version_archived",
+    VersionAnnotated: "version_updated",
+    VersionDeleted: "version_deleted",
+    VersionEvicted: "version_evicted",
+    AliasChanged: "alias_moved",
+    ModelSaved: "model_created",
+    ModelDeleted: "model_deleted",
+}
+_MODEL_UPDATED = "model_updated"
+
+WATCHED: Sequence[type[Event]] = tuple(_KINDS)
+"""The events that clients can watch."""
+
+KINDS: Sequence[str] = (*_KINDS.values(), _MODEL_UPDATED)
+"""The names of the kinds of events."""
+
+
+def kind_of(event: Event) -> str:
+    """
+    Return the name of an event's kind.
+    """
+    if isinstance(event, ModelSaved) and not event.is_new:
+        return _MODEL_UPDATED
+    return _KINDS[type(event)]

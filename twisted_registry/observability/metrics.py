@@ -190,6 +190,22 @@ ACCESS_FILES_REFUSED = _gauge(
     "access_files_refused", "Groups of files of access control that cannot be used as they are now"
 )
 
+# Deliveries
+
+DELIVERIES = _counter(
+    "deliveries",
+    "Attempts to deliver an event, by result: delivered, failed, given_up after the last attempt; and events dropped "
+    "because too many waited",
+    "destination",
+    "result",
+)
+DELIVERIES_PENDING = _gauge("deliveries_pending", "Events that wait to be delivered", "destination")
+DELIVERIES_OLDEST = _gauge(
+    "deliveries_oldest_pending_seconds",
+    "How long the oldest event has waited to be delivered; 0 if none waits",
+    "destination",
+)
+
 # Models that --metrics-models names
 
 MODEL_LATEST = _gauge("model_latest_version", "Number of the model's latest version; 0 without one", "model")

@@ -15,6 +15,7 @@ from twisted_registry.contracts.observation import IExposition
 from twisted_registry.observability import metrics
 from twisted_registry.observability.archive_metrics import ArchiveMetrics
 from twisted_registry.observability.call_metrics import EdgeMetrics
+from twisted_registry.observability.delivery_metrics import DeliveryMetrics
 from twisted_registry.observability.event_metrics import EventMetrics
 from twisted_registry.observability.instruments import HistogramSeries, Readings
 
@@ -32,6 +33,7 @@ class ServerMetrics:
         edge: those of calls.
         archive: those of the archive.
         events: those of models and versions.
+        deliveries: those of deliveries.
         lag: the lag of the event loops.
         readings: the numbers that are read when they are asked for.
     """
@@ -48,10 +50,11 @@ class ServerMetrics:
         self.edge = EdgeMetrics(self.lag)
         self.archive = ArchiveMetrics()
         self.events = EventMetrics()
+        self.deliveries = DeliveryMetrics()
         self.readings = Readings()
         self.readings.add(metrics.BUILD, lambda: 1, __version__, platform.python_version(), grpc_version)
         self._registry = CollectorRegistry(auto_describe=False)
-        for each in (self.edge, self.events, self.archive, self.lag, self.readings):
+        for each in (self.edge, self.events, self.deliveries, self.archive, self.lag, self.readings):
             self._registry.register(each)
         ProcessCollector(registry=self._registry)
         GCCollector(registry=self._registry)

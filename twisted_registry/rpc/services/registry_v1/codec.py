@@ -6,13 +6,14 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from twisted_registry.application.event_feed import KINDS, EventFilter, FeedEvent, kind_of
+from twisted_registry.application.event_feed import EventFilter, FeedEvent
 from twisted_registry.application.models import ModelUpdate, etag_of
 from twisted_registry.application.validation import checked_metadata
 from twisted_registry.domain.aliases import AliasMove
 from twisted_registry.domain.annotations import Annotations, AnnotationUpdate
 from twisted_registry.domain.errors import InvalidRequest, shown
 from twisted_registry.domain.events import (
+    KINDS,
     AliasChanged,
     Event,
     ModelDeleted,
@@ -22,6 +23,7 @@ from twisted_registry.domain.events import (
     VersionCommitted,
     VersionDeleted,
     VersionEvicted,
+    kind_of,
 )
 from twisted_registry.domain.models import ModelInfo, VersionHeader, VersionInfo
 from twisted_registry.domain.records import ModelRecord, VersionRecord

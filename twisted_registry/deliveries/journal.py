@@ -1,0 +1,452 @@
+"""
+The journal of deliveries: the messages that wait, and what of the archive was already made into messages.
+
+It is an SQLite database, changed in transactions.  A message and the note that its event was seen are one transaction,
+so after a crash the archive shows which events are missing.  Used by one thread at a time.
+"""
+
+import os
+import sqlite3
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import UUID, uuid4
+
+from attrs import frozen
+
+from twisted_registry.deliveries.destinations import Destination
+from twisted_registry.deliveries.messages import Happened, Message, message_body, message_id
+from twisted_registry.domain.events import (
+    AliasChanged,
+    Event,
+    ModelDeleted,
+    ModelSaved,
+    VersionArchived,
+    VersionCommitted,
+    VersionDeleted,
+)
+
+_FORMAT = 1
+_PENDING_MAX = 100_000
+"""The most messages that wait for one destination.  If there are more, the oldest are dropped."""
+
+_AT_ONCE = 16
+_AT_ONCE_BYTES = 4 * 1024 * 1024
+
+_SCHEMA = """
+CREATE TABLE archive (archive_id TEXT NOT NULL);
+CREATE TABLE models (model_id TEXT PRIMARY KEY, epoch TEXT NOT NULL, moves INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE versions (
+    model_id TEXT NOT NULL, number INTEGER NOT NULL, created TEXT, PRIMARY KEY (model_id, number)
+) WITHOUT ROWID;
+CREATE TABLE messages (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT, destination TEXT NOT NULL, message_id TEXT NOT NULL, body BLOB NOT NULL,
+    attempts INTEGER NOT NULL, recorded_ns INTEGER NOT NULL, due_ns INTEGER NOT NULL
+);
+CREATE INDEX due ON messages (destination, due_ns, sequence);
+"""
+
+
+class JournalUnusable(Exception):
+    """
+    The journal cannot be used.  The text says why.
+    """
+
+
+@frozen
+class SeenModel:
+    """
+    The part of a model in the archive that was seen.
+
+    Attributes:
+        moves: the sequence of the last move of an alias.
+        versions: for each archived version its time of creation in nanoseconds; ``None`` if it was not read.
+    """
+
+    moves: int
+    versions: Mapping[int, int | None]
+
+
+@frozen
+class Settled:
+    """
+    The state of a message after an attempt.
+
+    Attributes:
+        sequence: the message.
+        due_ns: when it is tried again, in nanoseconds since the Unix epoch; ``None`` for never.
+        attempts: how often it was tried.
+    """
+
+    sequence: int
+    due_ns: int | None = None
+    attempts: int = 0
+
+
+@frozen
+class Waiting:
+    """
+    Messages for one destination.
+
+    Attributes:
+        messages: those that are due, first the one that was due first.
+        next_ns: if none is due, when the next one is, in nanoseconds since the Unix epoch; ``None`` if there is none.
+    """
+
+    messages: Sequence[Message]
+    next_ns: int | None
+
+
+@frozen
+class Pending:
+    """
+    The messages that wait for one destination.
+
+    Attributes:
+        count: how many messages.
+        oldest_ns: when the oldest was recorded, in nanoseconds since the Unix epoch; ``None`` if there is none.
+    """
+
+    count: int
+    oldest_ns: int | None
+
+
+class Journal:
+    """
+    A journal in a file.
+
+    Attributes:
+        pending_max: the most messages that wait for one destination.
+    """
+
+    def __init__(self, path: Path, encode: Callable[[Event, int], str], pending_max: int = _PENDING_MAX) -> None:
+        """
+
+        Args:
+            path: the file.
+            encode: returns an event in JSON, on one line; takes the event, and when it happened.
+        """
+        self._path = path
+        self._encode = encode
+        self.pending_max = pending_max
+        self._database: sqlite3.Connection | None = None
+        self.is_new = False
+
+    @property
+    def _open(self) -> sqlite3.Connection:
+        assert self._database is not None, "the journal is open"
+        return self._database
+
+    def open(self, archive_id: str) -> None:
+        """
+        Open the journal, and create it if it is missing.
+
+        Args:
+            archive_id: the id of the archive whose events it is for.
+
+        Raises:
+            JournalUnusable: it cannot be opened, another process uses it, or it is that of another archive.
+        """
+        try:
+            # SQLite would let other users read it, and gives its other files the same mode.
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+            self._database = database = sqlite3.connect(self._path, 0.2, isolation_level=None, check_same_thread=False)
+            database.execute("PRAGMA locking_mode = EXCLUSIVE")
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute("PRAGMA synchronous = FULL")
+            with self._transaction():
+                self._prepare(archive_id)
+        except (OSError, sqlite3.Error) as error:
+            self.close()
+            raise JournalUnusable(_reason(error)) from None
+        except JournalUnusable:
+            self.close()
+            raise
+
+    def _prepare(self, archive_id: str) -> None:
+        (version,) = self._open.execute("PRAGMA user_version").fetchone()
+        if version == 0:
+            self.is_new = True
+            for statement in _SCHEMA.split(";\n"):
+                self._open.execute(statement)
+            self._open.execute(f"PRAGMA user_version = {_FORMAT}")
+            return
+        if version != _FORMAT:
+            raise JournalUnusable("it is not a journal of this version; name another file")
+        found = self._open.execute("SELECT archive_id FROM archive").fetchone()
+        self.is_new = found is None
+        if found is not None and found[0] != archive_id:
+            raise JournalUnusable("it belongs to another archive; name another file, which begins now")
+
+    def close(self) -> None:
+        """
+        Close the journal.
+        """
+        database, self._database = self._database, None
+        if database is not None:
+            database.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._open.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            if self._open.in_transaction:  # SQLite ends it itself after some errors
+                self._open.execute("ROLLBACK")
+            raise
+        self._open.execute("COMMIT")
+
+    # What was seen of the archive
+
+    def adopt(self, archive_id: str, models: Callable[[], Iterator[tuple[str, SeenModel]]]) -> None:
+        """
+        Note an archive as it is, without messages: deliveries begin now.
+
+        Args:
+            models: yields its models.
+        """
+        with self._transaction():
+            for model_id, seen in models():
+                self._put_model(model_id, seen.moves)
+                for number, created_ns in seen.versions.items():
+                    self._put_version(model_id, number, created_ns)
+            self._open.execute("INSERT INTO archive VALUES (?)", (archive_id,))
+
+    def model_ids(self) -> Sequence[str]:
+        """
+        Return the ids of the models that were seen.
+        """
+        return [model_id for (model_id,) in self._open.execute("SELECT model_id FROM models")]
+
+    def model(self, model_id: str) -> SeenModel | None:
+        """
+        Return what was seen of a model; ``None`` if it was not.
+        """
+        found = self._open.execute("SELECT moves FROM models WHERE model_id = ?", (model_id,)).fetchone()
+        if found is None:
+            return None
+        rows = self._open.execute("SELECT number, created FROM versions WHERE model_id = ?", (model_id,))
+        return SeenModel(found[0], {number: None if created is None else int(created) for number, created in rows})
+
+    def raise_moves(self, model_id: str, moves: int) -> None:
+        """
+        Note that the moves of a model's aliases were seen.
+
+        Args:
+            moves: the sequence of the last one.
+
+        Raises:
+            JournalUnusable: it cannot be written; nothing was changed.
+        """
+        with self._errors(), self._transaction():
+            self._open.execute("UPDATE models SET moves = MAX(moves, ?) WHERE model_id = ?", (moves, model_id))
+
+    def _put_model(self, model_id: str, moves: int = 0) -> UUID:
+        epoch = uuid4()
+        self._open.execute("INSERT OR REPLACE INTO models VALUES (?, ?, ?)", (model_id, epoch.hex, moves))
+        return epoch
+
+    def _put_version(self, model_id: str, number: int, created_ns: int | None) -> None:
+        created = None if created_ns is None else str(created_ns)
+        self._open.execute("INSERT OR REPLACE INTO versions VALUES (?, ?, ?)", (model_id, number, created))
+
+    def _drop_model(self, model_id: str) -> None:
+        self._open.execute("DELETE FROM versions WHERE model_id = ?", (model_id,))
+        self._open.execute("DELETE FROM models WHERE model_id = ?", (model_id,))
+
+    def _epoch(self, model_id: str) -> UUID:
+        found = self._open.execute("SELECT epoch FROM models WHERE model_id = ?", (model_id,)).fetchone()
+        return self._put_model(model_id) if found is None else UUID(hex=found[0])
+
+    def _see(self, event: Event) -> UUID:
+        """
+        Note that an event was seen, and return what tells its model from others with the same id.
+        """
+        model_id = event.model_id
+        if isinstance(event, ModelSaved) and event.is_new:
+            self._drop_model(model_id)
+        epoch = self._epoch(model_id)
+        match event:
+            case ModelDeleted():
+                self._drop_model(model_id)
+            case VersionCommitted(info=info) | VersionArchived(info=info) if info.archived:
+                self._put_version(model_id, info.version_number, info.created_ns)
+            case VersionDeleted(key=key):
+                self._open.execute(
+                    "DELETE FROM versions WHERE model_id = ? AND number = ?", (model_id, key.version_number)
+                )
+            case AliasChanged(move=move):
+                # After a gap, the moves are found in the archive at the next start.
+                self._open.execute(
+                    "UPDATE models SET moves = ? WHERE model_id = ? AND moves = ?",
+                    (move.sequence, model_id, move.sequence - 1),
+                )
+        return epoch
+
+    # Messages
+
+    def record(self, batch: Sequence[Happened], destinations: Sequence[Destination], now_ns: int) -> Mapping[str, int]:
+        """
+        Add the messages of some events, durably.
+
+        Args:
+            batch: the events, in the order in which they happened.
+            now_ns: time in nanoseconds since the Unix epoch.
+
+        Returns:
+            how many messages were dropped because too many wait, for each destination where there are any.
+
+        Raises:
+            JournalUnusable: it cannot be written; nothing was changed.
+        """
+        with self._errors(), self._transaction():
+            wanted_by = set()
+            for each in batch:
+                wanting = [one.name for one in destinations if one.selection.wants(each.event)]
+                if wanting or _leaves_traces(each.event):
+                    self._record(each, wanting, now_ns)
+                    wanted_by.update(wanting)
+            dropped = {name: self._drop_oldest(name) for name in sorted(wanted_by)}
+        return {name: count for name, count in dropped.items() if count}
+
+    def _record(self, happened: Happened, wanting: Collection[str], now_ns: int) -> None:
+        event = happened.event
+        epoch = self._see(event)
+        if wanting:
+            body = message_body(event, happened.happened_ns, self._encode(event, happened.happened_ns))
+            identity = message_id(event, epoch)
+            self._open.executemany(
+                "INSERT INTO messages (destination, message_id, body, attempts, recorded_ns, due_ns) "
+                "VALUES (?, ?, ?, 0, ?, 0)",
+                [(name, identity, body, now_ns) for name in wanting],
+            )
+
+    def _drop_oldest(self, name: str) -> int:
+        excess = self._count(name) - self.pending_max
+        if excess <= 0:
+            return 0
+        self._open.execute(
+            "DELETE FROM messages WHERE sequence IN "
+            "(SELECT sequence FROM messages WHERE destination = ? ORDER BY sequence LIMIT ?)",
+            (name, excess),
+        )
+        return excess
+
+    def _count(self, name: str) -> int:
+        return int(self._open.execute("SELECT COUNT(*) FROM messages WHERE destination = ?", (name,)).fetchone()[0])
+
+    def exchange(self, name: str, settled: Sequence[Settled], now_ns: int, *, has_recovered: bool = False) -> Waiting:
+        """
+        Note what became of messages, and return the next ones.
+
+        Args:
+            name: the destination.
+            settled: the messages that were tried.
+            now_ns: time in nanoseconds since the Unix epoch.
+            has_recovered: whether the destination works again: everything that waits for it is due.
+
+        Raises:
+            JournalUnusable: it cannot be read or written; nothing was changed.
+        """
+        with self._errors():
+            if settled or has_recovered:
+                with self._transaction():
+                    self._settle(name, settled, has_recovered=has_recovered)
+            return self._waiting(name, now_ns)
+
+    def _settle(self, name: str, settled: Sequence[Settled], *, has_recovered: bool) -> None:
+        for each in settled:
+            if each.due_ns is None:
+                self._open.execute("DELETE FROM messages WHERE sequence = ?", (each.sequence,))
+            else:
+                self._open.execute(
+                    "UPDATE messages SET due_ns = ?, attempts = ? WHERE sequence = ?",
+                    (each.due_ns, each.attempts, each.sequence),
+                )
+        if has_recovered:
+            self._open.execute("UPDATE messages SET due_ns = 0 WHERE destination = ? AND due_ns > 0", (name,))
+
+    def _waiting(self, name: str, now_ns: int) -> Waiting:
+        rows = self._open.execute(
+            "SELECT sequence, message_id, body, attempts, recorded_ns, due_ns FROM messages WHERE destination = ? "
+            "ORDER BY due_ns, sequence LIMIT ?",
+            (name, _AT_ONCE),
+        )
+        messages: list[Message] = []
+        size_bytes = 0
+        for sequence, identity, body, attempts, recorded_ns, due_ns in rows:
+            size_bytes += len(body)
+            if due_ns > now_ns or (messages and size_bytes > _AT_ONCE_BYTES):
+                return Waiting(messages, due_ns)
+            messages.append(Message(sequence, identity, body, attempts, recorded_ns))
+        return Waiting(messages, None)
+
+    def pending(self, names: Collection[str]) -> Mapping[str, Pending]:
+        """
+        Return what waits for some destinations.
+
+        Raises:
+            JournalUnusable: it cannot be read.
+        """
+        with self._errors():
+            return {name: Pending(self._count(name), self._oldest(name)) for name in names}
+
+    def _oldest(self, name: str) -> int | None:
+        found = self._open.execute(
+            "SELECT recorded_ns FROM messages WHERE destination = ? ORDER BY sequence LIMIT 1", (name,)
+        ).fetchone()
+        return None if found is None else int(found[0])
+
+    def discard(self, name: str) -> None:
+        """
+        Remove the messages for a destination.
+
+        Raises:
+            JournalUnusable: it cannot be written; nothing was changed.
+        """
+        with self._errors(), self._transaction():
+            self._open.execute("DELETE FROM messages WHERE destination = ?", (name,))
+
+    def keep_only(self, names: Collection[str]) -> Mapping[str, int]:
+        """
+        Remove the messages for destinations that are no longer there.
+
+        Args:
+            names: the destinations that there are.
+
+        Returns:
+            how many messages were removed, for each other destination.
+
+        Raises:
+            JournalUnusable: it cannot be written; nothing was changed.
+        """
+        with self._errors(), self._transaction():
+            found = self._open.execute("SELECT DISTINCT destination FROM messages").fetchall()
+            removed = {name: self._count(name) for (name,) in found if name not in names}
+            self._open.executemany("DELETE FROM messages WHERE destination = ?", [(name,) for name in removed])
+        return removed
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise JournalUnusable(_reason(error)) from None
+
+
+def _leaves_traces(event: Event) -> bool:
+    match event:
+        case VersionCommitted(info=info):
+            return info.archived
+        case VersionDeleted() | VersionArchived() | AliasChanged() | ModelSaved() | ModelDeleted():
+            return True
+    return False
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    if "locked" in str(error):
+        return "another process uses it"
+    return str(error)
