@@ -34,6 +34,7 @@ from benchmarks.suites import (
     search,
     strangers,
     tenants,
+    tracing,
 )
 
 SUITES: Mapping[str, Suite] = {
@@ -47,6 +48,7 @@ SUITES: Mapping[str, Suite] = {
     "retention": retention.run,
     "access": access.run,
     "observability": observability.run,
+    "tracing": tracing.run,
     "tenants": tenants.run,
     "bounds": bounds.run,
     "strangers": strangers.run,

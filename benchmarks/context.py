@@ -2,7 +2,7 @@
 The shared parts of the suites: the amount of work, and its place.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -31,11 +31,16 @@ class Context:
     short: bool
     checkout: Checkout = HERE
 
-    def registry(self, name: str, *flags: str) -> AbstractContextManager[Server]:
+    def registry(
+        self, name: str, *flags: str, variables: Mapping[str, str] | None = None
+    ) -> AbstractContextManager[Server]:
         """
         Run the registry, for the length of a context.
+
+        Args:
+            variables: environment variables.
         """
-        return servers.registry(name, self.directory, *flags, checkout=self.checkout)
+        return servers.registry(name, self.directory, *flags, checkout=self.checkout, variables=variables)
 
     def times(self, wanted: int) -> int:
         """

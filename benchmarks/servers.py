@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -92,11 +92,15 @@ class Server:
 
 
 @contextmanager
-def _running(name: str, command: Sequence[str], directory: Path) -> Iterator[Server]:
+def _running(
+    name: str, command: Sequence[str], directory: Path, variables: Mapping[str, str] | None = None
+) -> Iterator[Server]:
     log = directory / f"{name.replace(' ', '-')}.log"
     started = time.monotonic()
     with log.open("w") as output:
-        process = subprocess.Popen(command, cwd=directory, stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            command, cwd=directory, env={**os.environ, **(variables or {})}, stdout=output, stderr=subprocess.STDOUT
+        )
     try:
         port = _port(process, log)
         yield Server(name, port, process.pid, time.monotonic() - started)
@@ -116,19 +120,25 @@ def _port(process: "subprocess.Popen[bytes]", log: Path) -> int:
 
 
 @contextmanager
-def registry(name: str, directory: Path, *flags: str, checkout: Checkout = HERE) -> Iterator[Server]:
+def registry(
+    name: str,
+    directory: Path,
+    *flags: str,
+    checkout: Checkout = HERE,
+    variables: Mapping[str, str] | None = None,
+) -> Iterator[Server]:
     """
     Run the registry, for the length of a context.
 
     Args:
         directory: where its archive is, under its name, made if it is missing.
         checkout: the one whose code runs.
+        variables: environment variables.
     """
     archive = str(directory / name.replace(" ", "-"))
     twistd = [str(checkout.binaries / "twistd"), "--nodaemon", "--pidfile="]
-    with _running(
-        name, [*twistd, "model-registry", "--port", "0", "--archive-dir", archive, *flags], directory
-    ) as server:
+    command = [*twistd, "model-registry", "--port", "0", "--archive-dir", archive, *flags]
+    with _running(name, command, directory, variables) as server:
         yield server
 
 
