@@ -169,7 +169,7 @@ lock:  ## Update the locks to the newest versions that setup.cfg and locks/*.in 
 		--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --upgrade "$$@"; }; \
 	compile --extra dev --output-file locks/dev.txt setup.cfg locks/build.in locks/dev.in; \
 	compile --constraints locks/dev.txt --output-file locks/build.txt locks/build.in; \
-	compile --constraints locks/dev.txt --output-file locks/image.txt setup.cfg
+	compile --extra tracing --constraints locks/dev.txt --output-file locks/image.txt setup.cfg
 	@ls locks/*.txt
 
 # Example: make release DRY=1

@@ -186,10 +186,10 @@ class OneTraceTests(TracingTestCase):
 
     def test_http(self) -> None:
         """
-        A call by HTTP is a part of its caller's trace, too.
+        A call by HTTP is a part of its caller's trace, too.  A variable names the service.
         """
         port = free_port()
-        self.start("--http-port", str(port))
+        self.start("--http-port", str(port), OTEL_SERVICE_NAME="models")
         trace_id, span_id = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
         request = urllib.request.Request(
             f"http://127.0.0.1:{port}/api/v1/ListModels", headers={"traceparent": f"00-{trace_id}-{span_id}-01"}
@@ -197,7 +197,7 @@ class OneTraceTests(TracingTestCase):
         with urllib.request.urlopen(request) as reply:
             self.assertEqual(json.load(reply), {})
         (span,) = self.collector.wait_for("twisted_registry.v1.Registry/ListModels")
-        self.assertEqual((span.trace_id, span.parent_id), (trace_id, span_id))
+        self.assertEqual((span.service, span.trace_id, span.parent_id), ("models", trace_id, span_id))
 
 
 class CollectorTests(TracingTestCase):
@@ -221,6 +221,17 @@ class CollectorTests(TracingTestCase):
         lines = [line for line in daemon.lines if "traces may be missing" in line]
         self.assertEqual(len(lines), 1, lines)
         self.assertNotIn("Traceback", "".join(daemon.lines))
+
+    def test_disabled_library(self) -> None:
+        """
+        The variable that turns OpenTelemetry off has the effect that it has in other programs.
+        """
+        daemon = self.start(OTEL_SDK_DISABLED="true")
+        with BlockingClient(f"127.0.0.1:{daemon.port}") as registry:
+            registry.ensure_model("walker")
+        self.assertEqual(daemon.stop(), 0)
+        self.assertIn("OTEL_SDK_DISABLED is set: calls are not traced", "".join(daemon.lines))
+        self.assertEqual(self.collector.spans(), [])
 
     def test_unsupported_protocol(self) -> None:
         """

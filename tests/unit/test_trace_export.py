@@ -3,12 +3,10 @@ Tests for the export of traces: ``twisted_registry.observability.trace_export`` 
 """
 
 import logging
-import os
 import threading
 from collections.abc import Callable, Sequence
 from queue import Queue
 from typing import Any
-from unittest import mock
 
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
@@ -18,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.daemon import TIMEOUT_SECONDS
 from tests.support.logs import LoggedLines
+from twisted_registry import __version__
 from twisted_registry.contracts.tracing import TracedCall
 from twisted_registry.daemon.tracing import DaemonTracing
 from twisted_registry.domain.errors import CannotStart
@@ -145,18 +144,16 @@ class VariableTests(SynchronousTestCase):
         )
         self.assertFalse(is_disabled({}))
 
-    def test_name_of_the_service(self) -> None:
+    def test_resource(self) -> None:
         """
-        The service has a name and a version, unless a variable names it.
+        The spans say which version and which process of the registry has made them.
         """
-        for variables, name in (({}, "twisted-registry"), ({"OTEL_SERVICE_NAME": "models"}, "models")):
-            with mock.patch.dict(os.environ, variables):
-                export = TraceExport()
-            self.addCleanup(export.close)
-            attributes = export.provider.resource.attributes
-            self.assertEqual(attributes["service.name"], name)
-            self.assertIn("service.version", attributes)
-            self.assertIn("service.instance.id", attributes)
+        export = TraceExport({})
+        self.addCleanup(export.close)
+        attributes = export.provider.resource.attributes
+        self.assertEqual(attributes["service.version"], __version__)
+        self.assertIn("service.instance.id", attributes)
+        self.assertIn("service.name", attributes)
 
 
 class DaemonTracingTests(SynchronousTestCase):

@@ -84,9 +84,9 @@ class ISpan(Interface):
             info: the version.
         """
 
-    def used(info: VersionInfo) -> str:
+    def link(info: VersionInfo) -> str:
         """
-        Record that it has used a version, and link it with the creation of the version.
+        Link it with the creation of a version, unless that is in the same trace.
 
         Args:
             info: the version.

@@ -228,15 +228,13 @@ class TracedSpan:
         """See ``ISpan.created``."""
         self._tracer.creations.add(info, self.traceparent)
 
-    def used(self, info: VersionInfo) -> str:
-        """See ``ISpan.used``."""
+    def link(self, info: VersionInfo) -> str:
+        """See ``ISpan.link``."""
         traceparent = self._tracer.creations.find(info)
-        if self.is_recording:
-            self.note(version_number=info.version_number, size_bytes=info.size_bytes, archived=info.archived)
-            if traceparent:
-                creation = context_of(traceparent)
-                if creation.trace_id != self._span.get_span_context().trace_id:
-                    self._span.add_link(creation)
+        if self.is_recording and traceparent:
+            creation = context_of(traceparent)
+            if creation.trace_id != self._span.get_span_context().trace_id:
+                self._span.add_link(creation)
         return traceparent
 
     def end(self, error: BaseException | None = None) -> None:

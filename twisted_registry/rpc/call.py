@@ -177,7 +177,8 @@ class CallContext:
         Note the version that was sent.  If calls are traced, the client gets the context in which it was created.
         """
         if self.span is not None:
-            creation = self.span.used(info)
+            self.span.note(version_number=info.version_number, size_bytes=info.size_bytes, archived=info.archived)
+            creation = self.span.link(info)
             if creation:
                 self.set_trailing_metadata(((CREATION_KEY, creation),))
 

@@ -136,7 +136,7 @@ class Handlers:
                 subscription.note_sent()
                 follower.note_sent(info.version_number)
                 if call.span is not None:
-                    call.span.used(info)
+                    call.span.link(info)
 
     async def version(self, raw: bytes, call: CallContext) -> bytes:
         """

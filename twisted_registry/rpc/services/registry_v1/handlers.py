@@ -13,6 +13,7 @@ from twisted_registry.application.followers import Followers, Following
 from twisted_registry.application.models import Models
 from twisted_registry.application.queries import Queries
 from twisted_registry.application.versions import Versions
+from twisted_registry.domain.events import VersionCommitted
 from twisted_registry.domain.records import VersionRecord
 from twisted_registry.protocol.messages import Empty, v1
 from twisted_registry.rpc.budgets import ReplyBudget
@@ -181,5 +182,7 @@ class EventCalls:
                     await self._reply_budget.write(call, codec.event_message(entry))
                     watch.note_sent(entry)
                     follower.note_sent(codec.created_number(entry))
+                    if call.span is not None and isinstance(entry.event, VersionCommitted):
+                        call.span.link(entry.event.info)
                 if not entries:
                     await call.write(codec.checkpoint(watch.cursor, time.time_ns()))
