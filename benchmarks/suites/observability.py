@@ -1,5 +1,5 @@
 """
-The cost of metrics: on calls, and of each scrape.
+The cost of what shows the registry: metrics, access log and HTTP on calls, each scrape, and open pages.
 """
 
 import time
@@ -12,6 +12,7 @@ from statistics import median
 from benchmarks import messages
 from benchmarks.archives import lay_out_models
 from benchmarks.case import Fact, Operation
+from benchmarks.client.event_streams import EventStreams
 from benchmarks.client.loads import repeat
 from benchmarks.context import Context
 from benchmarks.messages import KIB, MIB, path, prefixed
@@ -21,13 +22,18 @@ from benchmarks.suites.push import audience, publish
 from tests.support.daemon import free_port
 
 _MODEL = "observed"
-_WITHOUT = "without metrics"
+_WITHOUT = "the same with all off"
+_ACCESS_LOG = "1/100"
+_ON = f"with metrics, HTTP and {_ACCESS_LOG} of calls logged"
 _LATEST_BAR, _RETRIEVE_BAR = 0.97, 0.98
 _ACTORS = 100
 
 _MODELS, _SUBSCRIBERS, _SCRAPES = 10_000, 1000, 100
 _SHORT_MODELS, _SHORT_SUBSCRIBERS = 20, 3
 _REACTOR_MS = 5.0
+
+_PAGES, _PAGE_SECONDS = 100, 20
+_PAGES_PERCENT = 5.0
 
 
 def run(context: Context) -> Iterator[Operation | Fact]:
@@ -36,18 +42,23 @@ def run(context: Context) -> Iterator[Operation | Fact]:
     """
     flags = "--version-cache-max-bytes", str(256 * MIB)
     with (
-        context.registry("registry with metrics", "--http-port", str(free_port()), *flags) as own,
-        context.registry("registry without metrics", *flags) as other,
+        context.registry("observed registry", *_observed(free_port()), *flags) as own,
+        context.registry("registry with all off", *flags) as other,
     ):
         for server in (own, other):
             save(server, _MODEL)
             create(server, _MODEL, KIB, times=1)
-        yield _operation(context, "latest info", (own, other), _latest, 3000, _LATEST_BAR)
+        yield _operation(context, f"latest info, {_ON}", (own, other), _latest, 3000, _LATEST_BAR)
         yield from _pushed(context, (own, other))
         for server in (own, other):
             create(server, _MODEL, 10 * MIB, times=1)
-        yield _operation(context, "retrieve 10 MiB", (own, other), _retrieve, 60, _RETRIEVE_BAR, 10 * MIB)
+        yield _operation(context, f"retrieve 10 MiB, {_ON}", (own, other), _retrieve, 60, _RETRIEVE_BAR, 10 * MIB)
     yield from _scrapes(context)
+    yield from _open_pages(context)
+
+
+def _observed(port: int) -> tuple[str, ...]:
+    return "--http-port", str(port), "--access-log", _ACCESS_LOG
 
 
 def _operation(
@@ -76,7 +87,7 @@ def _pushed(context: Context, sides: tuple[Server, Server]) -> Iterator[Operatio
     actors = context.times(_ACTORS)
     audiences = [audience(server, _MODEL, actors) for server in sides]
     acts = [partial(publish, each, _MODEL, KIB) for each in audiences]
-    name = f"publish 1 KB until {actors} hold it"
+    name = f"publish 1 KB until {actors} hold it, {_ON}"
     yield Operation(name, acts[0], acts[1], *sides, _WITHOUT, context.times(20))
     for each in audiences:
         each.close()
@@ -100,6 +111,26 @@ def _scrapes(context: Context) -> Iterator[Fact]:
         yield Fact(f"reactor's time for a scrape, {many}, ms", round(busy_ms, 2), _REACTOR_MS)
         yield Fact(f"time of a scrape, {many}, ms", round(median(waits) * 1000, 1))
         actors.close()
+
+
+def _open_pages(context: Context) -> Iterator[Fact]:
+    """
+    Measure the registry while many pages are open, and a version a second is published.
+    """
+    port, seconds = free_port(), context.times(_PAGE_SECONDS)
+    with context.registry("registry with open pages", *_observed(port)) as server:
+        save(server, _MODEL)
+        streams = EventStreams(port, context.times(_PAGES))
+        streams.read(1)
+        before, began = server.cpu_seconds(), time.monotonic()
+        for _ in range(seconds):
+            create(server, _MODEL, KIB, times=1)
+            streams.read(1)
+        percent = (server.cpu_seconds() - before) / (time.monotonic() - began) * 100
+        assert streams.versions == seconds * context.times(_PAGES), f"{streams.versions} versions were seen"
+        streams.close()
+        name = f"{context.times(_PAGES)} open pages, a version a second, % of a core"
+        yield Fact(name, round(percent, 1), _PAGES_PERCENT)
 
 
 def scrape(port: int) -> float:

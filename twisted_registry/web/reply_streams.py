@@ -3,6 +3,7 @@ Calls with any number of replies, by HTTP.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
@@ -18,6 +19,9 @@ from twisted_registry.web.requests import BoundedRequest
 _HEARTBEAT_SECONDS = 15.0
 """Proxies close connections on which nothing comes for a minute or so."""
 
+
+_EVENTS_KEPT = 64
+"""So many of the last events are put into JSON once for all streams, which wake together."""
 
 _UNREAD_SECONDS = 120.0
 """After so long in which it has read nothing, a client is taken for dead."""
@@ -165,10 +169,15 @@ class ServerSentEvents(JsonLines):
         """
         Return an event as it is sent.
         """
-        return f"id: {cursor_of(reply)}\ndata: {self._to_json(reply)}\n\n"
+        return _event(self._to_json, reply)
 
     def format_error(self, error: str) -> str:
         """
         Return an error as it is sent: an event of the kind ``failed``.
         """
         return f"event: failed\ndata: {error}\n\n"
+
+
+@lru_cache(maxsize=_EVENTS_KEPT)
+def _event(to_json: Callable[[bytes], str], reply: bytes) -> str:
+    return f"id: {cursor_of(reply)}\ndata: {to_json(reply)}\n\n"
