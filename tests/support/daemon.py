@@ -120,6 +120,7 @@ class Daemon:
         is_forked: whether it is forked from a process that has imported its modules, which takes a third of the time.
             Not where the process is the subject: its start, its memory, its stdin.
         prefix: the command that starts it, with its arguments, such as one that changes the user.
+        descriptors: the descriptors that it inherits, under their numbers.
     """
 
     directory: Path
@@ -129,6 +130,7 @@ class Daemon:
     lines: list[str] = field(factory=list)
     is_forked: bool = False
     prefix: Sequence[str] = ()
+    descriptors: Sequence[int] = ()
     _process: "subprocess.Popen[str] | ForkedProcess | None" = None
     _reader: threading.Thread | None = None
     _printed: "Queue[str | None]" = field(factory=Queue)
@@ -174,6 +176,7 @@ class Daemon:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
+                pass_fds=self.descriptors,
                 errors="backslashreplace",  # gRPC's own lines may quote whatever bytes came
             )
         self._reader = threading.Thread(target=self._read, args=(self._process, self._printed), daemon=True)

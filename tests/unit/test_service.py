@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted_registry.config.load import load
 from twisted_registry.config.setting import Machine
 from twisted_registry.daemon.access import AccessControl
+from twisted_registry.daemon.inherited_sockets import InheritedSockets
 from twisted_registry.daemon.providers import create_stores
 from twisted_registry.daemon.service import RegistryService
 from twisted_registry.daemon.startup import Terminal
@@ -29,7 +30,9 @@ class PoolTests(SynchronousTestCase):
         terminal = Terminal()
         self.addCleanup(terminal.close)
         stores, access_control = create_stores(settings), AccessControl(None, None, ())
-        service = RegistryService(MemoryReactorClock(), settings, stores, access_control, terminal, lambda: None, None)
+        service = RegistryService(
+            MemoryReactorClock(), settings, stores, access_control, terminal, lambda: None, None, InheritedSockets()
+        )
         return {str(pool.name): pool.max for pool in service.pools.threads}
 
     def test_default(self) -> None:

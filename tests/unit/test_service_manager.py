@@ -4,6 +4,7 @@ Tests of the messages to the service manager.
 
 import os
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -125,6 +126,36 @@ class NoticesTests(ServiceManagerCase):
         self.assertEqual(self.received(), ["WATCHDOG=1"])
         notices.stopped()
         self.assertEqual(clock.getDelayedCalls(), [])
+
+    def test_reload(self) -> None:
+        """
+        A reload is reported with the time at which it begins, and with its end.
+        """
+        self.listen(f"\0{self.path}")
+        notices = ServiceNotices(Clock(), ServiceManager({"NOTIFY_SOCKET": f"@{self.path}"}), lambda answered: None)
+        notices.ready()
+        before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        notices.reloading()
+        notices.reloaded()
+        _, reloading, ready = self.received()
+        state, moment, _ = reloading.split("\n")
+        self.assertEqual(state, "RELOADING=1")
+        self.assertGreaterEqual(int(moment.removeprefix("MONOTONIC_USEC=")), before)
+        self.assertEqual(ready, "READY=1\nSTATUS=Serving.")
+
+    def test_reload_at_another_time(self) -> None:
+        """
+        A daemon that is starting or stopping does not report that it serves because it reads its files again.
+        """
+        self.listen(f"\0{self.path}")
+        notices = ServiceNotices(Clock(), ServiceManager({"NOTIFY_SOCKET": f"@{self.path}"}), lambda answered: None)
+        for act in (lambda: None, notices.ready, notices.stopping):
+            act()
+            if act != notices.ready:
+                self.received()
+                notices.reloading()
+                notices.reloaded()
+                self.assertEqual(self.received(), [])
 
     def test_no_service_manager(self) -> None:
         """

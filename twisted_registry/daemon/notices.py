@@ -3,6 +3,7 @@ Log lines of a start: the address, the archive, and warnings for the operator.
 """
 
 import os
+import stat
 from pathlib import Path
 
 from twisted.logger import Logger
@@ -80,7 +81,7 @@ def _log_socket(unix: UnixSettings, knows_callers: bool) -> None:
     _log.info(
         "the Unix socket {path} is open to those whom its mode {mode:04o} lets write",
         path=unix.path,
-        mode=unix.file_mode,
+        mode=stat.S_IMODE(os.stat(unix.path).st_mode),
     )
     if not knows_callers:
         _log.info("there is no access control: everyone who may open the Unix socket may do anything")

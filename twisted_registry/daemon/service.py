@@ -35,6 +35,7 @@ from twisted_registry.daemon.delivery_settings import check_deliveries
 from twisted_registry.daemon.descriptor_limit import raise_descriptor_limit
 from twisted_registry.daemon.heap import SETTLING
 from twisted_registry.daemon.heap_trimmer import HeapTrimmer
+from twisted_registry.daemon.inherited_sockets import InheritedSockets, inherited_sockets
 from twisted_registry.daemon.issuer_keys import KeyRefresher
 from twisted_registry.daemon.logging import LoggedService
 from twisted_registry.daemon.malloc import reuse_memory, trim_heap
@@ -103,6 +104,7 @@ class RegistryService(Service):
         terminal: Terminal,
         drain_log: Callable[[], None],
         access_log: IAccessLog | None,
+        inherited: InheritedSockets,
     ) -> None:
         """
         Make all parts, without starting any.
@@ -115,6 +117,7 @@ class RegistryService(Service):
             terminal: where a failed start is reported.
             drain_log: waits until the log is written, for two seconds at most.
             access_log: logs calls; ``None`` without an access log.
+            inherited: the sockets that the service manager passed.
         """
         self._reactor = reactor
         self._settings = settings
@@ -124,6 +127,7 @@ class RegistryService(Service):
         self._access_control = access_control
         self._drain_log = drain_log
         self._access_log = access_log
+        self._inherited = inherited
         self.audit = DaemonAudit(settings.access)
         self.pools = Pools(reactor, stores.archive_threads, stores.transient_threads)
         self._not_serving = "the registry is starting"
@@ -138,7 +142,7 @@ class RegistryService(Service):
         self._registry = self._make_registry(stores)
         self._archive_numbers = ArchiveNumbers(reactor, archive, PooledExecutor(reactor, self.pools.checking).defer)
         self._rpc = RpcServer(reactor, self._registry, self._archive_status, self._server_options())
-        self.access_reloader = AccessReloader(
+        self._access_reloader = AccessReloader(
             reactor, access_control, lambda check: PooledExecutor(reactor, self.pools.access).defer(check)
         )
         self._key_refresher = KeyRefresher(
@@ -167,6 +171,7 @@ class RegistryService(Service):
             clients=settings.clients,
             unix=settings.unix,
             access_log=self._access_log,
+            unix_socket=self._inherited.unix,
             access=control.access,
             tls=control.tls,
             certificate_end=certificate_end,
@@ -194,6 +199,7 @@ class RegistryService(Service):
             lambda: self._problem() or self._archive_status.write_problem,
             lambda: self._rpc.calls,
             self._access_control.http,
+            self._inherited.http,
         )
 
     def _make_deliveries(self) -> "DaemonDeliveries | None":
@@ -282,7 +288,7 @@ class RegistryService(Service):
         self._retention_timer.start()
         if self._deliveries is not None:
             self._deliveries.start(self._registry)
-        self.access_reloader.start()
+        self._access_reloader.start()
         self._key_refresher.start()
         HeapTrimmer(self._reactor, self._held_bytes, resident_bytes, self._trim_heap).follow(self._registry)
         if self._web is not None:
@@ -348,6 +354,16 @@ class RegistryService(Service):
         if self._web is not None:
             self._web.log()
         self._notices.ready()
+
+    def reload(self) -> None:
+        """
+        Reopen the audit log, and read the files of access control again.
+        """
+        self._notices.reloading()
+        try:
+            self.audit.reopen()
+        finally:
+            self._access_reloader.check().addBoth(lambda _: self._notices.reloaded())
 
     # --- Signals and failures ---
 
@@ -439,7 +455,7 @@ class RegistryService(Service):
         if self._tracing is not None:
             await self._tracing.stop()
         self._supervisor.stop()
-        self.access_reloader.stop()
+        self._access_reloader.stop()
         self._key_refresher.stop()
         await self.pools.checking.idle()
 
@@ -466,13 +482,13 @@ def makeService(options: Options) -> IService:
         check_audit_log(settings.access)
         check_tracing(settings.tracing)
         check_deliveries(settings.deliveries)
+        inherited = inherited_sockets(settings)
     except CannotStart as error:
         raise SystemExit(describe_failure(error, settings.logging.format)) from None
     root = LoggedService(settings.logging, options.parent, options.loaded.warnings)
     registry = RegistryService(
-        reactor, settings, stores, access_control, Terminal(), root.drain_log, root.make_access_log()
+        reactor, settings, stores, access_control, Terminal(), root.drain_log, root.make_access_log(), inherited
     )
     registry.setServiceParent(root)
-    root.reload_hooks.append(registry.access_reloader.check)
-    root.reload_hooks.append(registry.audit.reopen)
+    root.reload_hooks.append(registry.reload)
     return root

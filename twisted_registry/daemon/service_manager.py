@@ -1,5 +1,5 @@
 """
-Messages to the service manager, such as systemd: the daemon serves, stops, or still runs.
+Messages to the service manager, such as systemd: the daemon serves, reloads, stops, or still runs.
 
 https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html describes them.  Without a service manager that
 wants them, nothing is sent.
@@ -7,6 +7,7 @@ wants them, nothing is sent.
 
 import os
 import socket
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -79,7 +80,7 @@ class ServiceManager:
 
 class ServiceNotices:
     """
-    The messages of a daemon that starts, runs and stops.
+    The messages of a daemon that starts, runs, reloads and stops.
     """
 
     def __init__(self, clock: IReactorTime, manager: ServiceManager, ask: Callable[[Callable[[], None]], None]) -> None:
@@ -94,19 +95,38 @@ class ServiceNotices:
         self._ask = ask
         self._watchdog = LoopingCall(self._prove)
         self._watchdog.clock = clock
+        self._serves = False
 
     def ready(self) -> None:
         """
         Send that the daemon serves, and show from now on that it still runs.
         """
-        self._manager.send("READY=1", "STATUS=Serving.")
+        self._serves = True
+        self._send_ready()
         if self._manager.listens and self._manager.watchdog_seconds and not self._watchdog.running:
             self._watchdog.start(self._manager.watchdog_seconds / 3, now=False)
+
+    def reloading(self) -> None:
+        """
+        Send that the daemon reads its files again, unless it is still starting or stops.
+        """
+        if self._serves:
+            # systemd compares the time with that of its request.
+            microseconds = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+            self._manager.send("RELOADING=1", f"MONOTONIC_USEC={microseconds}", "STATUS=Reading files again.")
+
+    def reloaded(self) -> None:
+        """
+        Send that the daemon has read its files.
+        """
+        if self._serves:
+            self._send_ready()
 
     def stopping(self) -> None:
         """
         Send that the daemon stops, which may take as long as calls run.
         """
+        self._serves = False
         self._manager.send("STOPPING=1", "STATUS=Waiting for running calls.")
 
     def stopped(self) -> None:
@@ -115,6 +135,9 @@ class ServiceNotices:
         """
         if self._watchdog.running:
             self._watchdog.stop()
+
+    def _send_ready(self) -> None:
+        self._manager.send("READY=1", "STATUS=Serving.")
 
     def _prove(self) -> None:
         self._ask(lambda: self._manager.send("WATCHDOG=1"))

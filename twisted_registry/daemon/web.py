@@ -2,6 +2,7 @@
 The web edge of the daemon, and the metrics that it shows.
 """
 
+import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from twisted.logger import Logger
 from twisted_registry import __version__
 from twisted_registry.config.load import Settings
 from twisted_registry.contracts.calls import ICalls
+from twisted_registry.daemon.inherited_sockets import adopt
 from twisted_registry.daemon.metrics import MetricsService, make_metrics
 from twisted_registry.daemon.pools import Pools
 from twisted_registry.domain.errors import CannotStart
@@ -47,12 +49,14 @@ class WebEdge:
         write_problem: Callable[[], str],
         calls: Callable[[], ICalls],
         tls: "ServerContext | None",
+        inherited: socket.socket | None = None,
     ) -> None:
         """
 
         Args:
             calls: returns the way to make the calls of the registry, once its server runs.
             tls: the certificates; ``None`` without encryption.
+            inherited: the socket that listens, if the service manager made it.
             problem: returns why the registry does not serve; empty if it does.
             write_problem: returns why it stores nothing; empty if it does.
         """
@@ -77,6 +81,7 @@ class WebEdge:
             reactor,
             HostNames([*settings.web.names, settings.web.interface], lambda: () if tls is None else tls.names),
         )
+        self._inherited = inherited
         self._port: Any = None
 
     def open(self) -> None:
@@ -87,6 +92,9 @@ class WebEdge:
             CannotStart: it cannot be bound.
         """
         settings = self._settings
+        if self._inherited is not None:
+            self._port = adopt(self._reactor, self._inherited, self._factory())
+            return
         try:
             self._port = self._reactor.listenTCP(settings.port, self._factory(), interface=settings.interface)
         except CannotListenError as error:

@@ -178,6 +178,8 @@ class Edge:
 
     async def _drain(self, grace_seconds: float) -> None:
         # The port stays open during the grace: gRPC would close it, and drop new calls instead of refusing them.
+        if self._listeners.unix is not None:
+            self._listeners.unix.leave_waiting()
         self._tracker.close()
         self.health.set_serving(False)
         self._subscriptions.close()

@@ -41,7 +41,8 @@ class Listeners:
         self.addresses = self._find_addresses()
         self.unix: UnixEndpoint | None = None
         if options.unix.path is not None:
-            self.unix = UnixEndpoint(options.unix, options.clients.connections_max // self.count)
+            limit = options.clients.connections_max // self.count
+            self.unix = UnixEndpoint(options.unix, limit, options.unix_socket)
 
     def _find_addresses(self) -> Sequence[str]:
         network = self._options.network

@@ -2,6 +2,7 @@
 The options of the gRPC server.
 """
 
+import socket
 from collections.abc import Callable, Sequence
 
 from attrs import field, frozen
@@ -28,6 +29,7 @@ class ServerOptions:
         limits: the limits on transfers.
         clients: the limits on clients.
         unix: the Unix socket; by default there is none.
+        unix_socket: the Unix socket, if the service manager made it.
         access_log: logs calls; ``None`` without an access log.
         services: further services to serve, in addition to the registry and health.
         access: says who calls and what they may do; ``None`` without access control.
@@ -47,6 +49,7 @@ class ServerOptions:
     limits: Limits
     clients: ClientLimits
     unix: UnixSettings = field(factory=UnixSettings)
+    unix_socket: socket.socket | None = None
     access_log: IAccessLog | None = None
     services: Sequence[Service] = ()
     access: IAccess | None = None

@@ -3,8 +3,11 @@ The Unix socket of a server: the file that clients connect to, the relay, and gR
 """
 
 import asyncio
+import socket
 import sys
+import tempfile
 from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 
 import grpc.aio
 
@@ -14,10 +17,15 @@ from twisted_registry.rpc.methods import Handler, Method
 from twisted_registry.rpc.private_socket import PrivateSocket
 from twisted_registry.rpc.sockets import Address
 from twisted_registry.rpc.unix_relay import UnixRelay
-from twisted_registry.rpc.unix_socket import UnixListener
+from twisted_registry.rpc.unix_socket import InheritedListener, UnixListener
 
 _DESCRIPTORS_PER_CONNECTION = 3
 """The client's, and both ends of the connection between the relay and gRPC."""
+
+
+def _listener(settings: UnixSettings, inherited: socket.socket | None) -> UnixListener | InheritedListener:
+    assert settings.path is not None, "there is a socket"
+    return UnixListener.of(settings) if inherited is None else InheritedListener(Path(settings.path), inherited)
 
 
 class UnixEndpoint:
@@ -25,22 +33,23 @@ class UnixEndpoint:
     The Unix socket of a server.
     """
 
-    def __init__(self, settings: UnixSettings, connections_max: int) -> None:
+    def __init__(self, settings: UnixSettings, connections_max: int, inherited: socket.socket | None = None) -> None:
         """
         Listen; connections wait until ``start``.
 
         Args:
             settings: the settings of the socket, with its path.
             connections_max: how many connections there may be, each with one descriptor.
+            inherited: the socket, if the service manager made it.
 
         Raises:
             CannotStart: the socket cannot be made, or this is not Linux.
         """
         if sys.platform != "linux":
             raise CannotStart("--socket needs Linux, whose kernel says which user connects; listen on a port instead")
-        self._listener = UnixListener.of(settings)
+        self._listener = _listener(settings, inherited)
         try:
-            self._private = PrivateSocket(self._listener.path.absolute().parent)
+            self._private = PrivateSocket(self._private_parent())
         except BaseException:
             self._listener.close()
             raise
@@ -48,6 +57,12 @@ class UnixEndpoint:
             self._listener.socket, self._private.connect, max(1, connections_max // _DESCRIPTORS_PER_CONNECTION)
         )
         self._serving: asyncio.Task[None] | None = None
+
+    def _private_parent(self) -> Path:
+        # The directory of a socket that the service manager made may be closed to this user.
+        if isinstance(self._listener, InheritedListener):
+            return Path(tempfile.gettempdir())
+        return self._listener.path.absolute().parent
 
     def attach(self, server: grpc.aio.Server) -> None:
         """
@@ -70,6 +85,13 @@ class UnixEndpoint:
             busy: returns the clients that have calls under way.
         """
         self._serving = asyncio.get_running_loop().create_task(self._relay.serve(busy))
+
+    def leave_waiting(self) -> None:
+        """
+        Accept no more connections, if they can wait for the next daemon: the service manager listens on.
+        """
+        if isinstance(self._listener, InheritedListener) and self._serving is not None:
+            self._serving.cancel()
 
     async def stop(self, timeout_seconds: float) -> None:
         """

@@ -106,6 +106,26 @@ class UnixListener:
         self.socket.close()
 
 
+class InheritedListener:
+    """
+    A listening Unix socket that the service manager made, and keeps while no daemon runs.
+
+    Attributes:
+        socket: the socket, which does not block.
+        path: its file, which stays.
+    """
+
+    def __init__(self, path: Path, listener: socket.socket) -> None:
+        self.path = path
+        self.socket = listener
+
+    def close(self) -> None:
+        """
+        Listen no more.  Connections wait for the next daemon.
+        """
+        self.socket.close()
+
+
 def check_folder(path: Path) -> str:
     """
     Return what is wrong with the permissions of the directory of a socket; an empty text if nothing is.

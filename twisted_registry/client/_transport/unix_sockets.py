@@ -24,7 +24,7 @@ def socket_problem(address: str) -> str:
         return "the file is not a socket"
     if not os.access(path, os.W_OK):
         return _closed(found)
-    return "no program listens to this socket: the daemon has ended"
+    return "no program answers at this socket: the daemon has ended, or is still starting"
 
 
 def _missing(error: OSError) -> str:
