@@ -136,11 +136,12 @@ format: $(INSTALLED_DEV)  ## Fix style
 	$(BIN)/ruff check --fix $(CHECKED)
 	$(BIN)/ruff format $(CHECKED)
 
-reference: $(INSTALLED_DEV)  ## Generate the pages on settings, metrics and errors, and the tables of the command line's page
+reference: $(INSTALLED_DEV)  ## Generate the pages on settings, metrics and errors, the tables of commands, and the copies of alerts
 	@$(BIN)/python -m tools.configuration_page
 	@$(BIN)/python -m tools.metrics_page
 	@$(BIN)/python -m tools.command_line_page
 	@$(BIN)/python -m tools.errors_page
+	@$(BIN)/python -m tools.alert_copies
 
 # From scratch each time, so that no page of a removed module stays.
 docs: $(INSTALLED_DEV)  ## Build the reference of the Python API into build/docs/

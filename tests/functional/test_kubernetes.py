@@ -4,10 +4,13 @@ Tests of the manifests for Kubernetes: the daemon takes their arguments, and the
 
 import os
 import re
+import socket
+import ssl
 import subprocess
 import time
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import trustme
 
@@ -25,8 +28,16 @@ _DIRECTORY = Path(__file__).parents[2] / "deploy" / "kubernetes"
 _PAGE = Path(__file__).parents[2] / "docs" / "guides" / "kubernetes.md"
 _DOCKERFILE = Path(__file__).parents[2] / "Dockerfile"
 _REGISTRY = objects_in(_DIRECTORY / "registry.yaml")
+_MONITORING = objects_in(_DIRECTORY / "monitoring.yaml")
 _TRAINER = objects_in(_DIRECTORY / "trainer.yaml")
 _JOB = _TRAINER["Job", "trainer"]
+
+
+def https_port(daemon: Daemon) -> int:
+    """
+    Return the port of HTTPS of a daemon that has just started.
+    """
+    return int(daemon.wait_for(r"HTTP is served at https://127\.0\.0\.1:([0-9]+)/")[1])
 
 
 class ManifestTestCase(StartFailureTestCase):
@@ -39,7 +50,7 @@ class ManifestTestCase(StartFailureTestCase):
         Write the files.
         """
         super().setUp()
-        self.pod = Pod(_REGISTRY["Deployment", "registry"]["spec"]["template"]["spec"], self.directory / "root")
+        self.pod = Pod(_REGISTRY["StatefulSet", "registry"]["spec"]["template"]["spec"], self.directory / "root")
         self.ca = trustme.CA()
         self.tls, self.tokens, self.policy = (self.pod.volume(name) for name in ("tls", "tokens", "policy"))
         self.renew()
@@ -96,12 +107,20 @@ class ManifestTestCase(StartFailureTestCase):
         Write a file of tokens with a new one of ``deployer``, and return that.
         """
         path = Path(self.mktemp())
-        token = Token.make()
+        made = {name: Token.make() for name in ("deployer", "prometheus")}
         with editing_tokens(path) as records:
             now = int(time.time())
-            records.append(TokenRecord(token.id, "deployer", token.sha256, "reader", ("none",), now, None))
+            for name, token in made.items():
+                records.append(TokenRecord(token.id, name, token.sha256, "reader", ("none",), now, None))
         self.tokens.write({"tokens": path.read_bytes()})
-        return token.text
+        self.made_tokens = {name: token.text for name, token in made.items()}
+        return self.made_tokens["deployer"]
+
+    def token_of(self, name: str) -> str:
+        """
+        Return the token that has a name.
+        """
+        return self.made_tokens[name]
 
     @property
     def flags(self) -> list[str]:
@@ -114,8 +133,12 @@ class ManifestTestCase(StartFailureTestCase):
         """
         Start the daemon.
         """
-        health = {"--health-port=9001": f"--health-port={free_port()}"}
-        daemon = Daemon(self.directory, [*(health.get(flag, flag) for flag in self.flags), *flags])
+        changes = {
+            "--health-port=9001": f"--health-port={free_port()}",
+            "--http-port=9002": "--http-port=0",
+            "--http-interface=0.0.0.0": "--http-interface=127.0.0.1",
+        }
+        daemon = Daemon(self.directory, [*(changes.get(flag, flag) for flag in self.flags), *flags])
         daemon.prefix = self.pod.prefix
         self.addCleanup(daemon.kill)
         return daemon.start()
@@ -225,17 +248,56 @@ class ManifestTests(ManifestTestCase):
 
     def test_probes(self) -> None:
         """
-        The probes ask the port that serves health checks, which the health command finds serving.
+        The probes ask the port that serves health checks, which the health command finds serving, or the page that
+        shows that the process runs.
         """
         container = self.pod.container
         ports = {each["name"]: each["containerPort"] for each in container["ports"]}
         self.assertIn(f"--health-port={ports['health']}", container["args"])
-        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        for probe in ("startupProbe", "readinessProbe"):
             self.assertEqual(container[probe]["grpc"], {"port": ports["health"]})
+        self.assertIn(f"--http-port={ports['https']}", container["args"])
+        live = container["livenessProbe"]["httpGet"]
+        self.assertEqual((live["port"], live["scheme"]), ("https", "HTTPS"))
         health_port = free_port()
-        self.start_pod(f"--health-port={health_port}")
+        port = https_port(self.start_pod(f"--health-port={health_port}"))
         done = invoke("", "health", "--server", f"127.0.0.1:{health_port}")
         self.assertEqual(done.exit_code, 0, done.stderr)
+        # Kubelet asks by the address of the pod, and does not check the certificate.
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        address = f"https://127.0.0.1:{port}{live['path']}"
+        with urlopen(address, context=context, timeout=TIMEOUT_SECONDS) as answer:
+            self.assertEqual(answer.status, 200)
+
+    def test_metrics(self) -> None:
+        """
+        Prometheus reads the metrics as its monitor says: with the authority, the name and the token that it has.
+        """
+        (endpoint,) = _MONITORING["ServiceMonitor", "registry"]["spec"]["endpoints"]
+        (port,) = (
+            each for each in _REGISTRY["Service", "registry"]["spec"]["ports"] if each["name"] == endpoint["port"]
+        )
+        daemon = self.start_pod()
+        self.assertEqual(port["targetPort"], "https")
+        context = ssl.create_default_context(cadata=self.ca.cert_pem.bytes().decode())
+        address = ("127.0.0.1", https_port(daemon))
+        for token, status in ((self.token_of("prometheus"), 200), (None, 401)):
+            self.assertEqual(self.scrape(address, endpoint, context, token), status)
+
+    def scrape(self, address: tuple[str, int], endpoint: Any, context: ssl.SSLContext, token: str | None) -> int:
+        """
+        Read the metrics under the name of the service, and return the HTTP status.
+        """
+        name = endpoint["tlsConfig"]["serverName"]
+        headers = "" if token is None else f"Authorization: Bearer {token}\r\n"
+        with (
+            socket.create_connection(address, TIMEOUT_SECONDS) as plain,
+            context.wrap_socket(plain, server_hostname=name) as connection,
+        ):
+            request = f"GET {endpoint['path']} HTTP/1.1\r\nHost: {name}:9002\r\n{headers}Connection: close\r\n\r\n"
+            connection.sendall(request.encode())
+            return int(connection.recv(64).split()[1])
 
     def test_references(self) -> None:
         """
@@ -249,9 +311,13 @@ class ManifestTests(ManifestTestCase):
         for _, kind, name in self.pod.sources():
             self.assertIn((kind, name), {*created, *_REGISTRY})
         mounted = {mount["name"] for mount in self.pod.container["volumeMounts"]}
-        self.assertEqual(mounted, {volume["name"] for volume in self.pod.spec["volumes"]})
+        claims = _REGISTRY["StatefulSet", "registry"]["spec"]["volumeClaimTemplates"]
+        claimed = {claim["metadata"]["name"] for claim in claims}
+        self.assertEqual(mounted, {volume["name"] for volume in self.pod.spec["volumes"]} | claimed)
+        stateful = _REGISTRY["StatefulSet", "registry"]["spec"]
+        self.assertEqual(_REGISTRY["Service", stateful["serviceName"]]["spec"]["clusterIP"], "None")
         service = _REGISTRY["Service", "registry"]["spec"]
-        template = _REGISTRY["Deployment", "registry"]["spec"]["template"]
+        template = _REGISTRY["StatefulSet", "registry"]["spec"]["template"]
         self.assertEqual(service["selector"], template["metadata"]["labels"])
         self.assertIn(
             f"useradd --system --uid {self.pod.spec['securityContext']['runAsUser']} ", _DOCKERFILE.read_text()

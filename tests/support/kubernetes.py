@@ -3,6 +3,7 @@ Pods as Kubernetes runs them, as far as a daemon can notice: its arguments, its 
 """
 
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -118,9 +119,8 @@ class Pod:
         """
         Return a text with its paths of the pod's files replaced by those below ``root``.
         """
-        for mount in self.container["volumeMounts"]:
-            text = text.replace(mount["mountPath"], str(self.place(mount["name"])))
-        return text
+        places = {mount["mountPath"]: str(self.place(mount["name"])) for mount in self.container["volumeMounts"]}
+        return re.sub("|".join(map(re.escape, places)), lambda found: places[found[0]], text)
 
     def place(self, name: str) -> Path:
         """
