@@ -37,6 +37,7 @@ Written by ``make faces`` from ``aio.py``; do not edit.
 import os
 from collections.abc import Iterable, Mapping
 {imports}
+from twisted_registry.client._server_types import CallerInfo, Follower, MetricSeries, MetricSummary, ServerStatus
 from twisted_registry.client._transport.addresses import DEFAULT_ADDRESS
 from twisted_registry.client._transport.options import Tls
 from twisted_registry.client._types import (

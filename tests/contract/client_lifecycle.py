@@ -14,6 +14,8 @@ from tests.support.styles import Style
 from twisted_registry.client import (
     Event,
     KeepBest,
+    MetricSeries,
+    MetricSummary,
     Pruned,
     PrunedModel,
     Reference,
@@ -451,6 +453,42 @@ class LifecycleContract(LifecycleCase):
         self.assertEqual(self.registry.call("count_versions", self.model_id, "labels:pin"), 0)
         with self.assertRaises(errors.InvalidRequest):
             list(self.registry.iterate("search", self.model_id, skip=-1))
+
+    def test_metrics(self) -> None:
+        """
+        The values of metrics are returned over the numbers of the versions, and the metrics are listed.
+        """
+        self.annotate({1: 5, 2: float("inf")})
+        found = self.registry.call("metric_series", self.model_id, "return", "other")
+        self.assertEqual(found["return"], MetricSeries("return", (1, 2), (5.0, float("inf")), 2))
+        self.assertEqual(found["other"], MetricSeries("other", (), (), 0))
+        found = self.registry.call("metric_series", self.model_id, "return", first_number=2, max_points=4)
+        self.assertEqual(found["return"].numbers, (2,))
+        listed = list(self.registry.iterate("metrics", self.model_id))
+        self.assertEqual([(each.name, each.version_count) for each in listed], [('a."b"\\', 2), ("return", 2)])
+        self.assertEqual(listed[1], MetricSummary("return", 2, 2, float("inf"), 5.0, float("inf")))
+        for wrong in ({"max_points": -1}, {"first_number": -1}, {"max_points": 3}):
+            with self.assertRaises(errors.InvalidRequest):
+                self.registry.call("metric_series", self.model_id, "return", **wrong)
+
+    def test_server(self) -> None:
+        """
+        The state of the server, its followers and the caller are returned.
+        """
+        status = self.registry.call("server_status")
+        self.assertGreaterEqual(status.model_count, 1)
+        self.assertGreater(status.uptime_seconds, 0)
+        self.assertEqual((status.archive_problem, status.write_problem), ("", ""))
+        caller = self.registry.call("caller", self.model_id)
+        self.assertEqual((caller.subject, caller.ends_ns, "delete" in caller.actions), ("", None, True))
+        stream = self.client.updates(self.model_id)
+        next(stream)
+        (follower,) = self.registry.iterate("followers", self.model_id)
+        self.assertEqual(
+            (follower.model_id, follower.stream, follower.last_number), (self.model_id, "VersionUpdate", 2)
+        )
+        self.assertGreaterEqual(follower.last_ns, follower.started_ns)
+        stream.cancel()
 
     def test_mistakes_in_searches(self) -> None:
         """

@@ -87,8 +87,8 @@ here when a command gets one; none is removed and no type is changed, because pr
 """
 
 _TOKENS = {f"token {name}" for name in ("create", "ls", "revoke", "rotate")}
-ELSEWHERE = {"events", "archive verify", "audit verify", "archive raise-numbers", *_TOKENS}
-"""Commands that other tests run: one does not end, and the others take no registry."""
+ELSEWHERE = {"events", "followers", "archive verify", "audit verify", "archive raise-numbers", *_TOKENS}
+"""Commands that other tests run: one does not end, one needs a stream, and the others take no registry."""
 
 
 def commands(group: click.Group = command, before: Sequence[str] = ()) -> Iterator[tuple[str, click.Command]]:

@@ -533,6 +533,20 @@ class WrongAnswerTests(FakeRegistryCase):
         unnamed = always(v1.ListModelsResponse(models=[v1.Model()]))
         self.assert_bad(lambda client: list(client.search_models()), v1_ListModels=unnamed)
 
+    def test_series(self) -> None:
+        """
+        Series of other metrics, or whose numbers and values do not fit together.
+        """
+        for wrong in (
+            {"metric": "loss"},
+            {"metric": "return", "numbers": [1, 2], "values": [1.0], "version_count": 2},
+            {"metric": "return", "numbers": [2, 1], "values": [1.0, 1.0], "version_count": 2},
+            {"metric": "return", "numbers": [1], "values": [float("nan")], "version_count": 1},
+            {"metric": "return", "numbers": [1], "values": [1.0]},
+        ):
+            answer = always(v1.GetMetricSeriesResponse(series=[wrong]))
+            self.assert_bad(lambda client: client.metric_series("walker", "return"), v1_GetMetricSeries=answer)
+
     def test_retention(self) -> None:
         """
         Policies and pruned versions of other models.
@@ -597,6 +611,11 @@ class OtherServerTests(FakeRegistryCase):
             lambda: list(client.search("walker")),
             lambda: list(client.search_models()),
             lambda: client.best("walker", "return"),
+            lambda: client.metric_series("walker", "return"),
+            lambda: list(client.metrics("walker")),
+            lambda: list(client.followers()),
+            client.server_status,
+            client.caller,
             lambda: client.set_retention("walker", policy=None),
             lambda: client.retention("walker"),
             lambda: client.prune("walker"),

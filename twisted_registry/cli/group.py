@@ -33,6 +33,7 @@ _COMMANDS = {
     "audit": "Verify the audit log of a registry.",
     "completion": "Print a shell's completion script.",
     "events": "Print what happens in the registry, as it happens.",
+    "followers": "List who follows a model.",
     "health": "Check whether the daemon on this machine is serving.",
     "info": "Show everything about a model or a version.",
     "label": "Set or remove labels of a version.",

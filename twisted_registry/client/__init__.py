@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from twisted_registry.client._blocking import BlockingItems
     from twisted_registry.client._deferred import DeferredIterator
     from twisted_registry.client._iterators import Items
+    from twisted_registry.client._server_types import CallerInfo, Follower, MetricSeries, MetricSummary, ServerStatus
     from twisted_registry.client._tracking.tracker import Tracker
     from twisted_registry.client._transport.addresses import DEFAULT_ADDRESS
     from twisted_registry.client._transport.options import Tls
@@ -50,14 +51,18 @@ __all__ = [
     "BlockingClient",
     "BlockingItems",
     "BlockingTracker",
+    "CallerInfo",
     "Client",
     "Data",
     "DeferredClient",
     "DeferredIterator",
     "DeferredTracker",
     "Event",
+    "Follower",
     "Items",
     "KeepBest",
+    "MetricSeries",
+    "MetricSummary",
     "ModelInfo",
     "ModelRecord",
     "Pruned",
@@ -67,6 +72,7 @@ __all__ = [
     "Retention",
     "RetentionPolicy",
     "SavedToken",
+    "ServerStatus",
     "SkippedModel",
     "Tls",
     "TokenFile",
@@ -84,14 +90,18 @@ _MODULES = {
     "BlockingClient": "client.blocking",
     "BlockingItems": "client._blocking",
     "BlockingTracker": "client.blocking",
+    "CallerInfo": "client._server_types",
     "Client": "client.aio",
     "Data": "client._types",
     "DeferredClient": "client.deferred",
     "DeferredIterator": "client._deferred",
     "DeferredTracker": "client.deferred",
     "Event": "client._types",
+    "Follower": "client._server_types",
     "Items": "client._iterators",
     "KeepBest": "domain.retention",
+    "MetricSeries": "client._server_types",
+    "MetricSummary": "client._server_types",
     "ModelInfo": "domain.models",
     "ModelRecord": "domain.records",
     "Pruned": "client._types",
@@ -101,6 +111,7 @@ _MODULES = {
     "Retention": "client._types",
     "RetentionPolicy": "domain.retention",
     "SavedToken": "client._transport.saved_tokens",
+    "ServerStatus": "client._server_types",
     "SkippedModel": "client._types",
     "Tls": "client._transport.options",
     "TokenFile": "client._transport.tokens",

@@ -35,6 +35,7 @@ from twisted_registry.client._transport.queries import Queries
 from twisted_registry.client._transport.registry_api import RegistryApi
 from twisted_registry.client._transport.requests import selected, sendable_model_id
 from twisted_registry.client._transport.retention import RetentionCalls
+from twisted_registry.client._transport.server_calls import MetricCalls, ServerCalls
 from twisted_registry.client._transport.tracing import traces
 from twisted_registry.client._transport.uploads import upload_state
 from twisted_registry.client._transport.versions import Versions
@@ -59,6 +60,8 @@ class Session:
         versions: calls about single versions, by reference.
         aliases: calls about aliases.
         retention: calls about retention.
+        metrics: calls about the metrics of versions.
+        server: calls about the server and those who use it.
     """
 
     def __init__(self, options: Options, is_closed: bool) -> None:
@@ -71,6 +74,8 @@ class Session:
         self.versions = Versions(api)
         self.aliases = Aliases(api)
         self.retention = RetentionCalls(api)
+        self.metrics = MetricCalls(api)
+        self.server = ServerCalls(api)
         self._trackers: WeakSet[Tracker[Any]] = WeakSet()
 
     async def close(self) -> None:

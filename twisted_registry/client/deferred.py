@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads
 
 from twisted_registry.client._deferred import DeferredClientBase, DeferredIterator, DeferredTrackerBase, Deferrer
+from twisted_registry.client._server_types import CallerInfo, Follower, MetricSeries, MetricSummary, ServerStatus
 from twisted_registry.client._transport.addresses import DEFAULT_ADDRESS
 from twisted_registry.client._transport.options import Tls
 from twisted_registry.client._types import (
@@ -794,6 +795,56 @@ class DeferredClient(DeferredClientBase):
         """
         return self._defer(self._client.best(model_id, metric, lowest=lowest, filter=filter))
 
+    def metrics(self, model_id: str, *, first_number: int = 0, last_number: int = 0) -> DeferredIterator[MetricSummary]:
+        """
+        List the metrics that versions of a model have, by name.  The list is fetched in pages during the iteration.
+
+        Args:
+            model_id: the model.
+            first_number: the lowest number of the versions to look at; 0 for no limit.
+            last_number: the highest number of them; 0 for no limit.
+
+        Returns:
+            An iterator over the metrics, each with its newest value and its extremes.
+
+        Raises:
+            UnknownModel: there is no such model.
+            Unsupported: the server does not have this call.
+        """
+        return DeferredIterator(
+            self._defer, self._client.metrics(model_id, first_number=first_number, last_number=last_number)
+        )
+
+    def metric_series(
+        self, model_id: str, *metrics: str, first_number: int = 0, last_number: int = 0, max_points: int = 1000
+    ) -> "Deferred[dict[str, MetricSeries]]":
+        """
+        Return the values of metrics over the numbers of a model's versions, thinned out for a plot.
+
+        If there are more than ``max_points`` values, the numbers are divided into equal parts, and of each part the
+        lowest and the highest value are kept, so that no peak is lost.
+
+        Args:
+            model_id: the model.
+            metrics: the names of 1 to 16 metrics.
+            first_number: the lowest number of the versions; 0 for no limit.
+            last_number: the highest number of them; 0 for no limit.
+            max_points: the most values of each metric, 4 to 10000.
+
+        Returns:
+            A Deferred that fires with the values, by the name of the metric.
+
+        Raises:
+            InvalidRequest: there are too many metrics or none, or too few points.
+            UnknownModel: there is no such model.
+            Unsupported: the server does not have this call.
+        """
+        return self._defer(
+            self._client.metric_series(
+                model_id, *metrics, first_number=first_number, last_number=last_number, max_points=max_points
+            )
+        )
+
     def annotate(
         self,
         version: AnyReference,
@@ -1225,3 +1276,51 @@ class DeferredClient(DeferredClientBase):
             Unavailable: the server was away for longer than ``retry_seconds``.
         """
         return self._defer(self._client.is_serving())
+
+    def server_status(self) -> "Deferred[ServerStatus]":
+        """
+        Return the state of the server: its memory, its archive, and its clients.
+
+        Returns:
+            A Deferred that fires with the state. The archive is counted from the first question on, so that the first
+            answer may not have that.
+
+        Raises:
+            NotPermitted: the caller may not read the status.
+            Unsupported: the server does not have this call.
+        """
+        return self._defer(self._client.server_status())
+
+    def caller(self, model_id: str = "") -> "Deferred[CallerInfo]":
+        """
+        Return who this client is for the server, and what it may do.
+
+        Args:
+            model_id: the model whose permissions are of interest; empty for those on any model.
+
+        Returns:
+            A Deferred that fires with the caller.
+
+        Raises:
+            NotAuthenticated: the server does not accept the credentials.
+            Unsupported: the server does not have this call.
+        """
+        return self._defer(self._client.caller(model_id))
+
+    def followers(self, model_id: str = "") -> DeferredIterator[Follower]:
+        """
+        List the streams that clients follow models with: who, from where, since when, and the last version that they
+        were sent.  The list is fetched in pages during the iteration, which raises the errors.
+
+        Args:
+            model_id: the model that they show; empty for all models that the caller may see.
+
+        Returns:
+            An iterator over the streams, the oldest first.
+
+        Raises:
+            NotPermitted: the caller may not read the status and the model.
+            UnknownModel: there is no such model.
+            Unsupported: the server does not have this call.
+        """
+        return DeferredIterator(self._defer, self._client.followers(model_id))

@@ -5,6 +5,7 @@ Methods of the client about versions that references name.
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from twisted_registry.client._server_types import MetricSeries, MetricSummary
 from twisted_registry.client._types import AnyReference
 from twisted_registry.client.methods.base import MethodsBase
 from twisted_registry.domain.records import VersionRecord
@@ -109,6 +110,52 @@ class ReferenceMethods(MethodsBase):
             Unsupported: the server does not have this call.
         """
         return await self._session.versions.best(model_id, metric, lowest, filter)
+
+    def metrics(self, model_id: str, *, first_number: int = 0, last_number: int = 0) -> "Items[MetricSummary]":
+        """
+        List the metrics that versions of a model have, by name.  The list is fetched in pages during the iteration.
+
+        Args:
+            model_id: the model.
+            first_number: the lowest number of the versions to look at; 0 for no limit.
+            last_number: the highest number of them; 0 for no limit.
+
+        Returns:
+            An iterator over the metrics, each with its newest value and its extremes.
+
+        Raises:
+            UnknownModel: there is no such model.
+            Unsupported: the server does not have this call.
+        """
+        from twisted_registry.client._iterators import Items
+
+        return Items(self._session.metrics.summaries(model_id, first_number, last_number))
+
+    async def metric_series(
+        self, model_id: str, *metrics: str, first_number: int = 0, last_number: int = 0, max_points: int = 1000
+    ) -> dict[str, MetricSeries]:
+        """
+        Return the values of metrics over the numbers of a model's versions, thinned out for a plot.
+
+        If there are more than ``max_points`` values, the numbers are divided into equal parts, and of each part the
+        lowest and the highest value are kept, so that no peak is lost.
+
+        Args:
+            model_id: the model.
+            metrics: the names of 1 to 16 metrics.
+            first_number: the lowest number of the versions; 0 for no limit.
+            last_number: the highest number of them; 0 for no limit.
+            max_points: the most values of each metric, 4 to 10000.
+
+        Returns:
+            The values, by the name of the metric.
+
+        Raises:
+            InvalidRequest: there are too many metrics or none, or too few points.
+            UnknownModel: there is no such model.
+            Unsupported: the server does not have this call.
+        """
+        return await self._session.metrics.series(model_id, metrics, first_number, last_number, max_points)
 
     async def annotate(
         self,
