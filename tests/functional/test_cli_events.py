@@ -5,10 +5,11 @@ Tests of the command ``events``.
 import json
 import subprocess
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from tests.support.cli import interrupt, invoke, run, started
-from tests.support.daemon import TIMEOUT_SECONDS
+from tests.support.daemon import TIMEOUT_SECONDS, wait_until
 from tests.support.edge import EdgeTestCase, SharedEdgeTestCase
 
 
@@ -117,6 +118,53 @@ class EventsTests(SharedEdgeTestCase):
             done = run(self.daemon.address, "events", *map(str, arguments))
             self.assertEqual((done.returncode, done.stdout), (status, b""), arguments)
 
+    def test_cursor_file(self) -> None:
+        """
+        A file keeps the cursor of the last event that was printed, and the command goes on after it.
+        """
+        path = Path(self.mktemp())
+        process = self.start("--json", "--cursor-file", str(path), self.model_id)
+        self.next(process)
+        self.client.create(self.model_id, b"more")
+        self.assertEqual(self.next(process)["version"]["version_number"], 2)
+        self.client.create(self.model_id, b"most")
+        cursor = self.next(process)["cursor"]
+        wait_until(lambda: path.read_text() == f"{cursor}\n", "the cursor is in the file")
+        interrupt(process)
+        self.client.create(self.model_id, b"missed")
+        again = self.start("--json", "--cursor-file", str(path), self.model_id)
+        self.assertEqual([self.next(again)["kind"] for _ in range(2)], ["started", "version_created"])
+        self.assertEqual(list(path.parent.glob(f".{path.name}*")), [])
+
+    def test_cursor_files_that_cannot_be_used(self) -> None:
+        """
+        A directory that does not exist, a directory as the file, and two cursors are 2; what is not a cursor is 1.
+        """
+        path = Path(self.mktemp())
+        path.write_text("nope")
+        missing = path.parent / "missing" / "file"
+        for status, *arguments in (
+            (2, "--cursor-file", str(missing)),
+            (2, "--cursor-file", str(path.parent)),
+            (2, "--cursor-file", str(path), "--cursor", "x"),
+            (1, "--cursor-file", str(path)),
+        ):
+            done = run(self.daemon.address, "events", "--json", *map(str, arguments))
+            self.assertEqual(done.returncode, status, (arguments, done.stderr))
+
+    def test_nobody_reads(self) -> None:
+        """
+        If the reader of its output is gone, the command ends at the next event without a line.
+        """
+        process = self.start("--follow", "--json", self.model_id)
+        self.next(process)
+        assert process.stdout is not None
+        process.stdout.close()
+        self.client.create(self.model_id, b"more")
+        self.assertEqual(process.wait(TIMEOUT_SECONDS), 2)
+        assert process.stderr is not None
+        self.assertEqual(process.stderr.read(), b"")
+
 
 class RestartTests(EdgeTestCase):
     """
@@ -136,3 +184,30 @@ class RestartTests(EdgeTestCase):
             self.assertEqual(process.wait(TIMEOUT_SECONDS), 1)
             assert process.stderr is not None
             self.assertIn(b"events have been missed: the registry has restarted", process.stderr.read())
+
+    def test_followed(self) -> None:
+        """
+        With --follow the command says that events have been missed, and goes on with the next one.
+        """
+        with started(self.daemon.address, "events", "--follow", "--json") as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            self.assertEqual(json.loads(process.stdout.readline())["kind"], "started")
+            self.restart()
+            self.assertIn(b"events have been missed: the registry has restarted", process.stderr.readline())
+            self.assertEqual(json.loads(process.stdout.readline())["kind"], "started")
+            self.client.save_model("walker")
+            self.assertEqual(json.loads(process.stdout.readline())["kind"], "model_created")
+            self.assertEqual(interrupt(process), (130, b""))
+
+    def test_away(self) -> None:
+        """
+        With --follow the command waits for a registry that is away at its start.
+        """
+        self.daemon.stop()
+        with started(self.daemon.address, "events", "--follow", "--json") as process:
+            assert process.stderr is not None
+            assert process.stdout is not None
+            self.assertIn(b"waiting for the registry", process.stderr.readline())
+            self.daemon.start()
+            self.assertEqual(json.loads(process.stdout.readline())["kind"], "started")

@@ -10,9 +10,8 @@ from twisted_registry.deliveries.destinations import Command, Selection, type_of
 from twisted_registry.deliveries.journal import Journal
 from twisted_registry.domain.access import EVERYTHING
 from twisted_registry.domain.events import KINDS, Event
-from twisted_registry.domain.scope_map import ScopeMap
 
-ALL_EVENTS = Selection(frozenset(map(type_of, KINDS)), ScopeMap([(EVERYTHING, True)]))
+ALL_EVENTS = Selection(frozenset(map(type_of, KINDS)), (EVERYTHING,))
 """Selects all events of all models."""
 
 
@@ -20,7 +19,7 @@ def selection(*types: str) -> Selection:
     """
     Select some types of events, of all models.
     """
-    return Selection(frozenset(types), ScopeMap([(EVERYTHING, True)]))
+    return Selection(frozenset(types), (EVERYTHING,))
 
 
 def destination(name: str, *types: str) -> Command:

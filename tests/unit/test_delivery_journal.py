@@ -303,13 +303,17 @@ class OpenTests(JournalTestCase):
 
     def test_a_journal_of_another_version(self) -> None:
         """
-        A journal that a later version has written is refused.
+        A journal that a later version has written is refused, and so is the database of another program.
         """
         self.journal.close()
-        database = sqlite3.connect(self.path)
-        database.execute("PRAGMA user_version = 9")
-        database.close()
-        self.assertIn("not a journal of this version", self.refuse())
+        other = Path(self.mktemp())
+        for path, statement in ((self.path, "PRAGMA user_version = 9"), (other, "CREATE TABLE somebody (name TEXT)")):
+            database = sqlite3.connect(path)
+            database.execute(statement)
+            database.close()
+            before = path.read_bytes()
+            self.assertIn("not a journal of this version", self.refuse(path=path))
+            self.assertEqual(path.read_bytes(), before)
 
     def test_only_its_owner_reads_it(self) -> None:
         """

@@ -75,7 +75,7 @@ class Deliveries:
         self._ports = QueuePorts(
             clock, self._exchange, self._discard, now_ns, random, lambda name, result: count(name, result, 1)
         )
-        self._queues: dict[str, Queue] = {}
+        self._queues: dict[str, tuple[Destination, Queue]] = {}
         self._unrecorded: list[Happened] = []
         self._unrecorded_bytes = 0
         self._timer: Any = None
@@ -101,17 +101,24 @@ class Deliveries:
 
     def use(self, destinations: Sequence[Destination]) -> None:
         """
-        Deliver to these destinations from now on.  What waits for others is removed.
+        Deliver to these destinations from now on.  What waits for others is removed.  What is under way to a
+        destination that has not changed goes on.
         """
         self.destinations = destinations
         if not self._is_running:
             return
-        for each in self._queues.values():
-            each.stop()
-        self._queues = {each.name: Queue(each.name, self._sender(each), self._ports) for each in destinations}
+        before, self._queues = self._queues, {}
+        for each in destinations:
+            used, queue = before.get(each.name, (None, None))
+            if queue is not None and used == each and not queue.is_gone:
+                self._queues[each.name] = before.pop(each.name)
+            else:
+                self._queues[each.name] = each, Queue(each.name, self._sender(each), self._ports)
+        for _, queue in before.values():
+            queue.stop()
         names = list(self._queues)
         self._defer(lambda: self._journal.keep_only(names)).addCallbacks(self._log_removed, self._log_unusable)
-        for queue in self._queues.values():
+        for _, queue in self._queues.values():
             queue.start()
 
     def _sender(self, destination: Destination) -> Callable[[Message], "Deferred[Outcome]"]:
@@ -153,11 +160,11 @@ class Deliveries:
             del self._unrecorded[: len(batch)]
             self._unrecorded_bytes -= sum(size_bytes(each.event) for each in batch)
             self._log_dropped(dropped)
-            for queue in self._queues.values():
+            for _, queue in self._queues.values():
                 queue.wake()
 
     def _is_gone(self, name: str) -> bool:
-        return name in self._queues and self._queues[name].is_gone
+        return name in self._queues and self._queues[name][1].is_gone
 
     def _recorded(self, _: object) -> None:
         self._recording = None
@@ -205,7 +212,7 @@ class Deliveries:
         Cancel what is under way, record what has happened, and close the journal.
         """
         self._is_running = False
-        await gatherResults([each.stop() for each in self._queues.values()])
+        await gatherResults([queue.stop() for _, queue in self._queues.values()])
         await self._commands.idle()
         if self._timer is not None:
             self._timer.cancel()

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from attrs import frozen
+from attrs import field, frozen
 
 from twisted_registry.deliveries.addresses import AddressRule
+from twisted_registry.domain.access import Scope
 from twisted_registry.domain.events import Event, kind_of
 from twisted_registry.domain.scope_map import ScopeMap
 
@@ -27,17 +28,22 @@ class Selection:
 
     Attributes:
         types: the types of events, such as ``version.created``.
-        models: has a value for each model whose events it gets.
+        scopes: the models whose events it gets.
     """
 
     types: frozenset[str]
-    models: ScopeMap[bool]
+    scopes: Sequence[Scope]
+    _models: ScopeMap[bool] = field(init=False, eq=False)
+
+    @_models.default
+    def _map(self) -> ScopeMap[bool]:
+        return ScopeMap((scope, True) for scope in self.scopes)
 
     def wants(self, event: Event) -> bool:
         """
         Return whether the destination gets an event.
         """
-        return type_of(kind_of(event)) in self.types and bool(self.models.find(event.model_id))
+        return type_of(kind_of(event)) in self.types and bool(self._models.find(event.model_id))
 
 
 @frozen

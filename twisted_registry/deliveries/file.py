@@ -28,7 +28,6 @@ from twisted_registry.deliveries.destinations import Command, Destination, Selec
 from twisted_registry.domain.access import EVERYTHING
 from twisted_registry.domain.error_base import RegistryError, shown
 from twisted_registry.domain.events import KINDS
-from twisted_registry.domain.scope_map import ScopeMap
 
 _TYPES = frozenset(map(type_of, KINDS))
 _DEFAULT_TYPES = _TYPES - {"version.evicted"}
@@ -133,8 +132,7 @@ class _Reader(TableReader):
         types = frozenset(self.texts(where, table, "events")) if "events" in table else _DEFAULT_TYPES
         for unknown in sorted(types - _TYPES):
             self.refuse(f"{where}: there are no events {shown(unknown)}; there are {', '.join(sorted(_TYPES))}")
-        scopes = list(self.scopes(where, table)) if "models" in table else [EVERYTHING]
-        return Selection(types, ScopeMap((scope, True) for scope in scopes))
+        return Selection(types, tuple(self.scopes(where, table)) if "models" in table else (EVERYTHING,))
 
     def _seconds(self, where: str, table: Table, default: float) -> float:
         seconds = table.get("timeout_seconds", default)

@@ -152,6 +152,7 @@ class Journal:
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
             self._database = database = sqlite3.connect(self._path, 0.2, isolation_level=None, check_same_thread=False)
             database.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._check_kind()
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = FULL")
             with self._transaction():
@@ -163,16 +164,21 @@ class Journal:
             self.close()
             raise
 
+    def _version(self) -> int:
+        return int(self._open.execute("PRAGMA user_version").fetchone()[0])
+
+    def _check_kind(self) -> None:
+        tables = self._open.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
+        if self._version() != (_FORMAT if tables else 0):
+            raise JournalUnusable("it is not a journal of this version; name another file")
+
     def _prepare(self, archive_id: str) -> None:
-        (version,) = self._open.execute("PRAGMA user_version").fetchone()
-        if version == 0:
+        if not self._version():
             self.is_new = True
             for statement in _SCHEMA.split(";\n"):
                 self._open.execute(statement)
             self._open.execute(f"PRAGMA user_version = {_FORMAT}")
             return
-        if version != _FORMAT:
-            raise JournalUnusable("it is not a journal of this version; name another file")
         found = self._open.execute("SELECT archive_id FROM archive").fetchone()
         self.is_new = found is None
         if found is not None and found[0] != archive_id:

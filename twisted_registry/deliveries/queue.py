@@ -80,8 +80,10 @@ class Queue:
 
     def start(self) -> None:
         """
-        Begin to deliver.
+        Begin to deliver.  Does nothing if that has begun.
         """
+        if self._working is not None:
+            return
         self._working = Deferred.fromCoroutine(self._run())
         self._working.addErrback(self._ended)
 
