@@ -17,16 +17,20 @@ def complete_directory(ctx: click.Context, param: click.Parameter, incomplete: s
     return [CompletionItem(incomplete, type="dir")]
 
 
-def check_named(directory: str) -> None:
+def check_named(directory: str, what: str = "DIR") -> None:
     """
     Check that a directory is not the empty string.
+
+    Args:
+        directory: the directory.
+        what: the name of the argument.
 
     Raises:
         click.BadParameter: the name is empty.
     """
     if not directory:
         # Most likely an unset variable: the current directory would be a bad surprise.
-        raise click.BadParameter("the name of the directory is empty", param_hint="DIR")
+        raise click.BadParameter("the name of the directory is empty", param_hint=what)
 
 
 def exit_on_archive_error() -> AbstractContextManager[None]:

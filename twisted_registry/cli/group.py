@@ -29,7 +29,7 @@ Examples:
 
 _COMMANDS = {
     "alias": "Set, remove and list aliases of versions.",
-    "archive": "Verify and repair an archive on disk.",
+    "archive": "Back up, restore, verify and repair an archive on disk.",
     "audit": "Verify the audit log of a registry.",
     "completion": "Print a shell's completion script.",
     "events": "Print what happens in the registry, as it happens.",

@@ -31,6 +31,7 @@ from twisted_registry.domain.errors import CannotStart, CorruptAnnotations, Corr
 from twisted_registry.domain.kept import UnfinishedLimits
 from twisted_registry.domain.models import ModelInfo, VersionInfo
 from twisted_registry.domain.retention import RetentionPolicy
+from twisted_registry.storage.filesystem.backup_mark import why_not_opened
 from twisted_registry.storage.filesystem.claim import Claim, ClaimTimes
 from twisted_registry.storage.filesystem.failures import reading, reason_of, removing
 from twisted_registry.storage.filesystem.high_water_marks import HighWaterMarks
@@ -120,6 +121,7 @@ class FilesystemArchive:
             raise
         self._path_descriptor = path_descriptor
         try:
+            self._check_is_no_backup()
             self._read_names()
             is_identified, is_new = self._examine()
             self._clean_up()
@@ -202,6 +204,14 @@ class FilesystemArchive:
                 "run: chmod o-rwx {root}",
                 root=self._root,
             )
+
+    def _check_is_no_backup(self) -> None:
+        try:
+            reason = why_not_opened(self._system, self._directory.folder, self._root)
+        except OSError as error:
+            raise self._unusable(error) from error
+        if reason:
+            raise CannotStart(reason)
 
     def _load_identity(self) -> ArchiveIdentity:
         try:

@@ -61,6 +61,9 @@ IDENTITY = "identity"
 CLAIM = "claim"
 """The file with the mark of the archive's owner, in the private folder."""
 
+BACKUP = "backup"
+"""The file that marks a copy of an archive, in the private folder.  No daemon opens an archive that has it."""
+
 QUARANTINE = "quarantine"
 """The folder for damaged files, in the private folder.  It is no longer a part of the archive."""
 

@@ -12,7 +12,13 @@ from attrs import frozen
 
 from twisted_registry.domain.errors import RegistryError
 from twisted_registry.domain.models import MAX_VERSION_NUMBER
-from twisted_registry.storage.filesystem.failures import reason_of
+from twisted_registry.storage.filesystem.backup_mark import (
+    BACKUP_PATH,
+    read_backup_mark,
+    remove_mark,
+    why_not_opened,
+)
+from twisted_registry.storage.filesystem.failures import Malformed, reason_of
 from twisted_registry.storage.filesystem.high_water_marks import HighWaterMarks
 from twisted_registry.storage.filesystem.identity import IdentityFile
 from twisted_registry.storage.filesystem.layout import (
@@ -95,19 +101,32 @@ class NumberRaiser:
         """
         try:
             self._root.open(locked=False)
+            self._check_is_whole()
             names = sorted(
                 name for name in self._folders() if model_id_of_any_form(name) is not None or is_hashed_name(name)
             )
             if not names and not lexists(self._system, within(self._root.folder, PRIVATE_FOLDER)):
                 raise CannotVerify(f"{self._root.path!r} is not an archive: it holds neither a model nor the folder .0")
+            failed = False
             for name in names:
                 if (raised := self._raise_numbers(name)) is not None:
+                    failed |= bool(raised.error)
                     yield raised
             IdentityFile(self._staging).count_restore()
+            if not failed and lexists(self._system, within(self._root.folder, BACKUP_PATH)):
+                remove_mark(self._system, self._root.folder)
         except (OSError, RegistryError) as error:
             raise self._cannot_change(error) from error
         finally:
             self._root.close()
+
+    def _check_is_whole(self) -> None:
+        try:
+            mark = read_backup_mark(self._system, self._root.folder)
+        except Malformed:
+            return
+        if mark is not None and not mark.is_complete:
+            raise CannotVerify(why_not_opened(self._system, self._root.folder, self._root.path))
 
     def _cannot_change(self, error: OSError | RegistryError) -> CannotVerify:
         if isinstance(error, CannotVerify):

@@ -3,25 +3,21 @@ The verification of an archive: every name, every .yaml and every byte, whether 
 
 Nothing is locked and nothing is written.  Findings come in the order of the names.  Several threads each read and hash
 one file: hashlib releases the interpreter's lock, the system reads ahead, and small files are waited for in parallel.
-
-The threads come from the standard library's pool, and not from ``execution.py``: there is no reactor, the pool ends
-with the verification, and the daemon never imports this module.
 """
 
 import os
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from threading import Event, Lock
+from threading import Lock
 from types import TracebackType
-from typing import TypeVar
 
 from attrs import define, field, frozen
 
 from twisted_registry.storage.filesystem.failures import Malformed, is_absent, reason_of
 from twisted_registry.storage.filesystem.identity import parse_identity
+from twisted_registry.storage.filesystem.jobs import OrderedJobs
 from twisted_registry.storage.filesystem.layout import (
+    BACKUP,
     CLAIM,
     IDENTITY,
     PRIVATE_FOLDER,
@@ -39,8 +35,6 @@ from twisted_registry.storage.filesystem.verify.lifecycle import prefix_findings
 from twisted_registry.storage.filesystem.verify.model import Inspection, inspect_folder
 from twisted_registry.storage.filesystem.verify.version import PinnedModel, VersionCheck
 
-_T = TypeVar("_T")
-_POLL_SECONDS = 0.2
 _LEFT_OVERS = ("tmp", "trash")
 _LEFT_OVER = "being written or removed, or left by a crash; the next start removes it"
 _UPLOAD = "it describes an unfinished upload, which its creator may go on with for a while"
@@ -116,12 +110,10 @@ class Scrub:
         self._system = system or System()
         self._held_root = PinnedDirectory(self._root, self._system)
         self._on_read = on_read
-        self._ahead = 4 * (jobs or default_jobs())
-        self._pool = ThreadPoolExecutor(jobs or default_jobs(), "scrub")
-        self._stopped = Event()
+        self._jobs = OrderedJobs(jobs or default_jobs(), "scrub")
         self._counting = Lock()
         self._held: set[int] = set()
-        self._check = VersionCheck(self._system, self._count_read, self._stopped.is_set)
+        self._check = VersionCheck(self._system, self._count_read, self._jobs.is_stopped)
 
     def __enter__(self) -> "Scrub":
         return self
@@ -129,8 +121,7 @@ class Scrub:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._stopped.set()
-        self._pool.shutdown(cancel_futures=True)
+        self._jobs.stop()
         while self._held:
             close_quietly(self._system, self._held.pop())
         self._held_root.close()
@@ -143,7 +134,7 @@ class Scrub:
             CannotVerify: there is no archive.
         """
         folders, _ = self._entries()
-        return sum(self._in_order(partial(self._size_of, name) for name in folders))
+        return sum(self._jobs.results(partial(self._size_of, name) for name in folders))
 
     def _size_of(self, name: str) -> int:
         # What cannot be read here is reported later, when it is verified.
@@ -168,7 +159,7 @@ class Scrub:
         folders, notes = self._entries()
         yield from notes
         yield from self._private()
-        for checked in self._in_order(self._steps(folders)):
+        for checked in self._jobs.results(self._steps(folders)):
             self.counts.models += checked.models
             self.counts.versions += checked.versions
             if checked.finished is not None:
@@ -218,7 +209,7 @@ class Scrub:
                 yield from self._identity(path)
             elif name == RETENTION_PREFIXES:
                 yield from prefix_findings(self._system, self._opened())
-            elif name not in (CLAIM, QUARANTINE):
+            elif name not in (BACKUP, CLAIM, QUARANTINE):
                 yield Finding(Kind.FOREIGN, None, None, path, "it is not part of an archive")
 
     def _identity(self, path: str) -> Iterator[Finding]:
@@ -240,7 +231,7 @@ class Scrub:
             raise CannotVerify(f"{path!r} in {self._root!r} cannot be read: {reason_of(error)}") from error
 
     def _steps(self, folders: list[str]) -> Iterator[Callable[[], _StepResult]]:
-        for inspection in self._in_order(partial(self._inspect, name) for name in folders):
+        for inspection in self._jobs.results(partial(self._inspect, name) for name in folders):
             yield partial(_StepResult, inspection.findings, models=inspection.model is not None)
             if inspection.model is not None:
                 for number in inspection.numbers:
@@ -257,15 +248,6 @@ class Scrub:
         findings = self._check.findings(model, number)
         return _StepResult() if findings is None else _StepResult(findings, versions=1)
 
-    def _in_order(self, steps: Iterator[Callable[[], _T]]) -> Iterator[_T]:
-        waiting: deque[Future[_T]] = deque()
-        for step in steps:
-            waiting.append(self._pool.submit(step))
-            if len(waiting) > self._ahead:
-                yield _result(waiting.popleft())
-        while waiting:
-            yield _result(waiting.popleft())
-
     def _release(self, model: PinnedModel) -> None:
         self._held.discard(model.descriptor)
         close_quietly(self._system, model.descriptor)
@@ -274,14 +256,3 @@ class Scrub:
         with self._counting:
             self.counts.size_bytes += size_bytes
         self._on_read(size_bytes)
-
-
-def _result(future: Future[_T]) -> _T:
-    # A lock of the system: the condition variable that a future waits on may raise another error after Ctrl-C.
-    done = Lock()
-    done.acquire()
-    future.add_done_callback(lambda _: done.release())
-    # The system may deliver Ctrl-C to any thread, and then nothing wakes this one: so it wakes up regularly.
-    while not done.acquire(timeout=_POLL_SECONDS):
-        pass
-    return future.result()

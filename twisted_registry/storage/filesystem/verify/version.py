@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import local
+from typing import Protocol
 
 from attrs import define, field, frozen
 
@@ -148,6 +149,22 @@ class _Damage(Exception):
     is_unread: bool = False
 
 
+class IDataSink(Protocol):
+    """
+    A receiver of the data of a version as it is checked.
+    """
+
+    def begin(self) -> None:
+        """
+        Start, or start over.
+        """
+
+    def write(self, data: memoryview) -> None:
+        """
+        Take the next data.
+        """
+
+
 @define(eq=False)
 class VersionCheck:
     """
@@ -164,9 +181,14 @@ class VersionCheck:
     is_stopped: Callable[[], bool]
     _thread: local = field(factory=local, init=False)
 
-    def findings(self, model: PinnedModel, number: int) -> list[Finding] | None:
+    def findings(self, model: PinnedModel, number: int, sink: IDataSink | None = None) -> list[Finding] | None:
         """
         Check a version.
+
+        Args:
+            model: the model.
+            number: the version's number.
+            sink: where its data goes; ``None`` for nowhere.
 
         Returns:
             The findings; ``None`` if the version no longer exists.
@@ -181,7 +203,7 @@ class VersionCheck:
         for _ in range(_MAX_ATTEMPTS):
             if seen is None:
                 return None
-            findings = list(self._examined(model, number, seen))
+            findings = list(self._examined(model, number, seen, sink))
             if not any(finding.is_damage for finding in findings):
                 break
             before, seen = seen, read_small_file(self.system, path)
@@ -191,7 +213,9 @@ class VersionCheck:
                 break
         return findings
 
-    def _examined(self, model: PinnedModel, number: int, seen: bytes | Unreadable) -> Iterator[Finding]:
+    def _examined(
+        self, model: PinnedModel, number: int, seen: bytes | Unreadable, sink: IDataSink | None
+    ) -> Iterator[Finding]:
         path = model.folder.version_yaml(number)
         if isinstance(seen, Unreadable):
             reason, is_unread = f"its .yaml: {seen.reason}", not seen.is_damage
@@ -208,17 +232,17 @@ class VersionCheck:
             yield model.finding(Kind.CLAIM, number, path, "its .yaml names another number")
         data = model.folder.version_data(number)
         try:
-            self._check_data(data, info)
+            self._check_data(data, info, sink)
         except _Damage as damage:
             reason = f"its .data: {damage.reason}"
             yield model.finding(damage.kind, number, data, reason, is_unread=damage.is_unread)
 
-    def _check_data(self, path: str, info: VersionInfo) -> None:
+    def _check_data(self, path: str, info: VersionInfo, sink: IDataSink | None) -> None:
         with self._opened(path) as (descriptor, size_bytes):
             if size_bytes != info.size_bytes:
                 raise _Damage(Kind.DATA_SIZE, f"it has {size_bytes} bytes instead of {info.size_bytes}")
             with _damage_if_unreadable():
-                found = self._sha256(descriptor)
+                found = self._sha256(descriptor, sink)
         if found != info.sha256:
             raise _Damage(Kind.DATA_HASH, f"its SHA-256 is {found} instead of {info.sha256}")
 
@@ -231,7 +255,9 @@ class VersionCheck:
         finally:
             close_quietly(self.system, descriptor)
 
-    def _sha256(self, descriptor: int) -> str:
+    def _sha256(self, descriptor: int, sink: IDataSink | None) -> str:
+        if sink is not None:
+            sink.begin()
         sha256, position, buffer = Sha256(), 0, self._buffer()
         # A daemon may soon need what is in the page cache; what only this check brought there is dropped again.
         is_cached = self.system.is_cached(descriptor)
@@ -240,6 +266,8 @@ class VersionCheck:
                 raise Stopped
             self.system.read_ahead(descriptor, position + count, _AHEAD_BYTES)
             sha256.update(buffer[:count])
+            if sink is not None:
+                sink.write(buffer[:count])
             if not is_cached:
                 self.system.drop_cached(descriptor, position, count)
             position += count

@@ -1,0 +1,3 @@
+"""
+Copies of an archive: backups of a running one, and their restore.
+"""
