@@ -157,6 +157,20 @@ class CallSpanTests(TracedCallTestCase):
         self.assertEqual(attributes_of(first)["twisted_registry.model.id"], "walker")
         self.assertNotIn("twisted_registry.model.id", attributes_of(second))
 
+    def test_long_names(self) -> None:
+        """
+        Of a name that is too long to be valid, only the beginning is kept.
+        """
+
+        async def serve(request: Any, call: CallContext) -> None:
+            call.note(alias=1_000_000 * "a")
+            raise InvalidRequest("too long")
+
+        self.make(serve, method=evolve(METHOD, resource=lambda request: 1_000_000 * "m"))
+        span = self.traces.only()
+        self.assertEqual(attributes_of(span)["twisted_registry.model.id"], 256 * "m")
+        self.assertEqual(attributes_of(span)["twisted_registry.alias"], 256 * "a")
+
     def test_failures(self) -> None:
         """
         The span has the code.  It is an error only if the server is at fault, and never holds the text.

@@ -64,6 +64,8 @@ _GRPC_CODES: Mapping[str, int] = {
 _FAULTS = frozenset({"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"})
 """The codes that are a fault of the server, as OpenTelemetry's conventions for RPC have it."""
 
+_TEXT_MAX_CHARACTERS = 256
+
 _CREATIONS_MAX = 10_000
 """For how many versions it is remembered which call has created them; each takes some 300 bytes."""
 
@@ -211,7 +213,8 @@ class TracedSpan:
         for name, value in facts.items():
             key = _ATTRIBUTES.get(name)
             if key is not None and isinstance(value, str | bool | int | float) and value != "":
-                self._span.set_attribute(key, value)
+                # A request that is refused later may name anything, and the span waits in memory.
+                self._span.set_attribute(key, value[:_TEXT_MAX_CHARACTERS] if isinstance(value, str) else value)
 
     def begin(self, name: str) -> "TracedSpan":
         """See ``ISpan.begin``."""
