@@ -15,6 +15,8 @@ from zope.interface.verify import verifyObject
 
 from tests.support.calls import METHOD, Aborted, FakeContext, call_on
 from tests.support.spans import REMOTE, UNSAMPLED, Traces, attributes_of, context_ids, ids, linked_ids, parent_ids
+from twisted_registry.config.limits import ClientLimits
+from twisted_registry.contracts.ownership import ArchiveStatus
 from twisted_registry.contracts.tracing import CURRENT_SPAN, ISpan, ITracer, as_part_of, note_part, part
 from twisted_registry.domain.access import ANONYMOUS, Caller, Identity, Permissions
 from twisted_registry.domain.errors import InvalidRequest, StorageFailure, UnknownModel
@@ -22,7 +24,9 @@ from twisted_registry.domain.models import VersionInfo
 from twisted_registry.observability.tracing import Creations, Tracer
 from twisted_registry.protocol.trace_context import CREATION_KEY
 from twisted_registry.rpc.call import CallContext
-from twisted_registry.rpc.chain import end_failed_calls
+from twisted_registry.rpc.chain import ArchiveIdentityCheck, Interceptor, end_failed_calls, interceptors
+from twisted_registry.rpc.interceptors.call_tracker import CallTracker
+from twisted_registry.rpc.interceptors.idle_timeout import IdleTimeout
 from twisted_registry.rpc.interceptors.tracing import CallTracing
 from twisted_registry.rpc.methods import Handler, Method
 
@@ -435,3 +439,28 @@ class CreationTests(TracedCallTestCase):
         for info in infos:
             creations.add(info, f"of {info.version_number}")
         self.assertEqual([creations.find(info) for info in infos], ["", "of 2", "of 3"])
+
+
+class ChainTests(SynchronousTestCase):
+    """
+    The place of the traces in the chain.
+    """
+
+    def chain(self, tracing: CallTracing | None) -> Sequence[Interceptor]:
+        """
+        Return the chain.
+        """
+        tracker, identity = CallTracker(ClientLimits()), ArchiveIdentityCheck(ArchiveStatus())
+        return interceptors(tracker, identity, IdleTimeout(60.0), access_log=None, tracing=tracing)
+
+    def test_without_traces(self) -> None:
+        """
+        Without traces, the chain is shorter, and calls have no span.
+        """
+        tracing = CallTracing(Tracer(Traces().provider), has_access_control=False)
+        names = [each.__qualname__ for each in self.chain(tracing)]
+        without = [each.__qualname__ for each in self.chain(None)]
+        self.assertEqual(names[0], "CallTracing.intercept")
+        self.assertEqual([name for name in names if not name.startswith("CallTracing.")], without)
+        self.assertEqual(len(names), len(without) + 2)
+        self.assertEqual(call_on(FakeContext()).trace_metadata, ())
