@@ -125,6 +125,8 @@ def client_distribution() -> dict[str, Any]:
     return {
         "name": "twisted-registry-client",
         "description": "The client of twisted-registry, a versioned key-value store for machine-learning models",
+        # Without those of the page's libraries.
+        "license_files": ["LICENSE"],
         "packages": ["twisted_registry", *find_packages(include=included)],
         "install_requires": [required[name] for name in sorted(CLIENT_REQUIREMENTS)],
         # The client continues the traces of its program, which brings an SDK: it needs only the API of OpenTelemetry.

@@ -63,6 +63,7 @@ class SameBytesTests(SynchronousTestCase):
         again = self.build(top / "b" / "source", 0o027)
         self.assertEqual(again, first)
         self.assert_made_by_nobody(second_folder / "dist")
+        self.assert_has_the_page(second_folder / "dist")
 
     def assert_made_by_nobody(self, folder: Path) -> None:
         """
@@ -79,6 +80,23 @@ class SameBytesTests(SynchronousTestCase):
             with zipfile.ZipFile(wheel) as packed_wheel:
                 self.assertEqual({each.date_time for each in packed_wheel.infolist()}, {(2023, 11, 14, 22, 13, 20)})
                 self.assertTrue(packed_wheel.namelist()[-1].endswith("/RECORD"))
+
+    def assert_has_the_page(self, folder: Path) -> None:
+        """
+        Check that the wheel of the server has the files of the page with the licenses of its libraries, and that of the
+        client has neither.
+        """
+        page = ROOT / "twisted_registry" / "web" / "page"
+        files = {path.relative_to(ROOT).as_posix() for path in page.rglob("*") if path.is_file()}
+        (server,), (client,) = folder.glob("twisted_registry-*.whl"), folder.glob("twisted_registry_client-*.whl")
+        with zipfile.ZipFile(server) as packed:
+            self.assertEqual(
+                {name for name in packed.namelist() if name.startswith("twisted_registry/web/page/")}, files
+            )
+            licenses = [name for name in packed.namelist() if ".dist-info/" in name and "/vendor/" in name]
+            self.assertEqual(len(licenses), len(list(page.glob("vendor/*/LICENSE*"))))
+        with zipfile.ZipFile(client) as packed:
+            self.assertFalse([name for name in packed.namelist() if "/page/" in name])
 
 
 class EpochTests(SynchronousTestCase):

@@ -1,6 +1,6 @@
 // Small calls for what is visible, a few at a time: other calls get through between them.
 
-/** The queue. The work that was added last is done first: it is for what the user looks at now. */
+/** The queue. Work for what is not visible any more is cancelled by those who added it. */
 export class WorkQueue {
   #waiting = [];
   #running = 0;
@@ -48,7 +48,7 @@ export class WorkQueue {
       return;
     }
     this.#running += 1;
-    for (let job = this.#waiting.pop(); job; job = this.#waiting.pop()) {
+    for (let job = this.#waiting.shift(); job; job = this.#waiting.shift()) {
       await job();
     }
     this.#running -= 1;

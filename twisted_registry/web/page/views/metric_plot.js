@@ -5,6 +5,7 @@ import { Plot } from "../components/plot.js";
 import { Problem } from "../components/problem.js";
 import { html, useEffect, useState } from "../html.js";
 import { useLatestVersion } from "../latest_versions.js";
+import { useObservable } from "../observable.js";
 import { modelAddress, router } from "../router.js";
 import { useSeries } from "../series.js";
 
@@ -12,18 +13,17 @@ const POINTS_MAX = 500;
 
 const NAMES_MAX = 1000;
 
-/** Show a metric of a model, which the user chooses. */
+/** Show a metric of a model: the one that the address names, or the first. */
 export function MetricPlot({ modelId }) {
   const known = useNames(modelId);
-  const [chosen, choose] = useState("");
-  const metric = chosen || known[0];
+  const metric = useObservable(router).query.get("metric") || known[0];
   return (
     metric !== undefined &&
     html`<section class="panel" aria-labelledby="metric">
       <header>
         <h2 id="metric">Metric</h2>
-        <select aria-labelledby="metric" value=${metric} onChange=${(event) => choose(event.target.value)}>
-          ${known.map((name) => html`<option key=${name} value=${name}>${name}</option>`)}
+        <select aria-labelledby="metric" value=${metric} onChange=${(event) => router.setQuery({ metric: event.target.value })}>
+          ${[...new Set([metric, ...known])].map((name) => html`<option key=${name} value=${name}>${name}</option>`)}
         </select>
       </header>
       <${Chart} key=${metric} modelId=${modelId} metric=${metric} />

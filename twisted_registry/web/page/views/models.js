@@ -55,7 +55,7 @@ export function ModelsView() {
         list=${list}
         columns=${columns}
         rowHeight=${isNarrow ? NARROW_ROW_HEIGHT : ROW_HEIGHT}
-        addressOf=${(model) => modelAddress(model.modelId)}
+        addressOf=${(model) => addressWith(model.modelId, metric)}
         orderBy=${orderBy || "model_id asc"}
         onOrder=${(order) => router.setQuery({ order: order === "model_id asc" ? "" : order })}
       />
@@ -70,7 +70,7 @@ function columnsFor(metric) {
       key: "model",
       title: "Model",
       order: "model_id",
-      cell: ({ modelId }) => html`<a href=${modelAddress(modelId)} tabindex="-1"><${AnyText} text=${modelId} /></a>`,
+      cell: ({ modelId }) => html`<a href=${addressWith(modelId, metric)} tabindex="-1"><${AnyText} text=${modelId} /></a>`,
     },
     { key: "latest number", title: "Latest", order: "latest_number", cell: latestNumber },
     { key: "versions number", title: "Versions", order: "version_count", cell: versionCount },
@@ -89,12 +89,17 @@ function columnsFor(metric) {
   ];
 }
 
+/** Return the address of a model, with the metric that is shown here. */
+function addressWith(modelId, metric) {
+  return modelAddress(modelId, 0, new URLSearchParams(metric ? { metric } : {}));
+}
+
 function latestNumber({ latestNumber: number = 0 }) {
   return number ? html`<span class="prefix">v</span>${number}` : "–";
 }
 
 function versionCount({ versionCount: count = 0, archivedCount = 0 }) {
-  return html`<span title=${`${countText(archivedCount)} archived`}>${countText(count)}<span class="unit"> versions</span></span>`;
+  return html`<span title=${`${countText(archivedCount)} archived`}>${countText(count)}<span class="unit">${count === 1 ? " version" : " versions"}</span></span>`;
 }
 
 function LatestSize({ model }) {
