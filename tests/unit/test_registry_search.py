@@ -15,6 +15,7 @@ from tests.support.records import query
 from tests.support.registry import PumpedRegistryCase
 from tests.unit.test_registry_strangers import StrangersCase
 from twisted_registry.contracts.transfers import IUpload
+from twisted_registry.contracts.transient import TransientBudget
 from twisted_registry.domain.aliases import AliasChange
 from twisted_registry.domain.annotations import Annotations, AnnotationUpdate
 from twisted_registry.domain.creation import CreationDetails
@@ -32,6 +33,7 @@ from twisted_registry.domain.query import Order
 from twisted_registry.domain.records import VersionRecord
 from twisted_registry.domain.search import VersionSearch
 from twisted_registry.domain.version_index import VersionIndex, sorted_records
+from twisted_registry.storage.memory import MemoryStore
 from twisted_registry.testing.memory_archive import MemoryArchive, MemoryMedium
 
 ORDERS = (
@@ -310,6 +312,39 @@ class CurrentTests(SearchCase):
         self.assertIsNone(self.present("metrics.x0"))
         self.assertIsNotNone(self.present("metrics.x11"))
         self.assertEqual(len(self.index("metrics.x0").orders), 8)
+
+
+class TransientTests(SearchCase):
+    """
+    An index of more transient versions than usual.
+    """
+
+    def make_store(self) -> MemoryStore:
+        """
+        Make a transient store for them.
+        """
+        return MemoryStore(TransientBudget(max_items=1000, max_bytes=10**6))
+
+    def test_transient_in_pieces(self) -> None:
+        """
+        Transient versions are taken in pieces, too: the reactor runs between them.  A change meanwhile is in the index.
+        """
+        count = 3 * VERSIONS_PER_JOB
+        for _ in range(count):
+            self.create()
+        loading = self.start_index()
+        turns = 0
+        while not loading.called:
+            self.reactor.pump()
+            self.disk.pump(1)
+            turns += 1
+            if turns == 3:
+                self.registry.annotate_version(self.snapshot(), 1, AnnotationUpdate({}, {"x": 7.0}))
+        self.assertGreaterEqual(turns, 4)
+        self.assertEqual(len(self.successResultOf(loading).records), count)
+        self.assert_current("metrics.x")
+        found = self.index().get(1)
+        self.assertEqual(None if found is None else found.metrics, {"x": 7.0})
 
 
 class LifeTests(SearchCase):

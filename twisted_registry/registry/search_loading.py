@@ -13,6 +13,7 @@ from twisted_registry.domain.annotations import NO_ANNOTATIONS, Annotations
 from twisted_registry.domain.errors import CorruptAnnotations, CorruptVersion, TooLarge
 from twisted_registry.domain.models import VersionInfo
 from twisted_registry.domain.records import VersionRecord
+from twisted_registry.domain.snapshot import ModelSnapshot
 from twisted_registry.domain.sorted_tree import SortedTree
 from twisted_registry.domain.version_index import Records
 from twisted_registry.registry.index import aliases_by_number, record_size_bytes
@@ -92,18 +93,22 @@ class VersionReader:
         """
         Read archived versions.
 
+        Args:
+            numbers: their numbers, which may be none.
+
         Raises:
             StorageFailure: the archive cannot be read.
         """
-        if not numbers:
-            return Batch()
-        # All that takes time for each version is done in the archive's thread.
+        # All that takes time for each version is done in the archive's thread.  Without numbers there is a job, too, so
+        # that the reactor gets a chance to run between many transient versions.
         batch = await self._state.executor.defer(partial(self._read, model.model_id, numbers))
         for error in batch.damaged_annotations:
             self._state.note_corrupt_annotations(model.loaded.key(error.version_number), error)
         return batch
 
     def _read(self, model_id: str, numbers: Sequence[int]) -> Batch:
+        if not numbers:
+            return Batch()
         archive = self._state.archive
         results = archive.load_versions(model_id, numbers)
         infos = [result for result in results if isinstance(result, VersionInfo)]
@@ -140,6 +145,26 @@ def next_numbers(model: Model, last: int) -> list[int]:
     Return the numbers to read after a number, in one job.
     """
     return list(islice(model.loaded.numbers.starting_at(last + 1), VERSIONS_PER_JOB))
+
+
+def with_transient(batch: Batch, snapshot: ModelSnapshot, numbers: Sequence[int]) -> Batch:
+    """
+    Return archived versions with the transient ones among them, which are in memory.
+
+    Args:
+        batch: the archived versions.
+        snapshot: the model as it is now.
+        numbers: the numbers of both.
+    """
+    transient = [
+        VersionRecord(info, snapshot.annotated.get(number, NO_ANNOTATIONS))
+        for number in numbers
+        if snapshot.numbers.is_transient(number) and (info := snapshot.held.get(number)) is not None
+    ]
+    if not transient:
+        return batch
+    records = sorted([*batch.records, *transient], key=lambda record: record.number)
+    return evolve(batch, records=records, size_bytes=batch.size_bytes + sum(map(record_size_bytes, transient)))
 
 
 def with_aliases(record: VersionRecord, aliases: Mapping[str, AliasMove]) -> VersionRecord:

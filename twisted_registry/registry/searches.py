@@ -14,10 +14,8 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from twisted_registry.contracts.execution import IExecutor, ISerialExecutor
-from twisted_registry.domain.annotations import NO_ANNOTATIONS
 from twisted_registry.domain.errors import Unavailable, index_loading
 from twisted_registry.domain.query import Order
-from twisted_registry.domain.records import VersionRecord
 from twisted_registry.domain.snapshot import ModelSnapshot
 from twisted_registry.domain.version_index import VersionIndex, sorted_records
 from twisted_registry.mutexes import KeyedMutexes
@@ -29,6 +27,7 @@ from twisted_registry.registry.search_loading import (
     VersionReader,
     next_numbers,
     with_aliases,
+    with_transient,
 )
 from twisted_registry.registry.state import State
 
@@ -196,9 +195,8 @@ class Searches:
         try:
             self._heap.settle()
             with search.observed() as changed:
-                self._add_transient(model, search)
                 loaded = Loaded()
-                await self._load_archived(model, search, loaded)
+                await self._load_versions(model, search, loaded)
                 records = await self._executor.defer(loaded.tree)
                 aliases = self._state.model(snapshot).loaded.aliases
                 search.add_loaded(records, loaded.size_bytes, changed, aliases)
@@ -215,17 +213,9 @@ class Searches:
         self._heap.settle()
         return search
 
-    def _add_transient(self, model: Model, search: ModelSearch) -> None:
-        snapshot = model.loaded
-        for number in snapshot.numbers.transient():
-            info = snapshot.held.get(number)
-            if info is not None:
-                annotations = snapshot.annotated.get(number, NO_ANNOTATIONS)
-                search.put(VersionRecord(info, annotations))
-
-    async def _load_archived(self, model: Model, search: ModelSearch, loaded: Loaded) -> None:
+    async def _load_versions(self, model: Model, search: ModelSearch, loaded: Loaded) -> None:
         """
-        Read the archived versions, a few in each job so that other jobs run in between.
+        Read the versions, a few in each job so that other jobs run in between.
 
         Raises:
             TooLarge: they do not fit into the memory for indexes.
@@ -243,6 +233,7 @@ class Searches:
             # What changes from now on is taken from the model when all are read.
             batch = await self._reader.batch(model, [number for number in numbers if not known.is_transient(number)])
             self._state.model(snapshot)  # checks that it is still there
+            batch = with_transient(batch, model.loaded, numbers)
             search.damaged.update(error.version_number for error in batch.damaged)  # or they are being deleted
             self._reader.add(model, loaded, batch)
             search.read_count, search.loading_bytes = loaded.count, loaded.size_bytes
