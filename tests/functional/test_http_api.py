@@ -2,7 +2,9 @@
 Tests of the calls by HTTP, on a daemon.
 """
 
+import hashlib
 import json
+import random
 import re
 import shutil
 from contextlib import closing
@@ -31,14 +33,15 @@ def status_of_page(port: int, path: str, token: str = "", host: str = "localhost
         return connection.getresponse().status
 
 
-def answer_of(port: int, verb: str, path: str, host: str = "localhost") -> tuple[int, Message, bytes]:
+def answer_of(port: int, verb: str, path: str, host: str = "localhost", **others: str) -> tuple[int, Message, bytes]:
     """
-    Return the status, the headers and the body of an answer; of a stream only its start.
+    Return the status, the headers and the body of an answer; of a stream without end only its start.
     """
     with closing(HTTPConnection("127.0.0.1", port, timeout=DEADLINE_SECONDS)) as connection:
-        connection.request(verb, path, None, {"Host": host})
+        connection.request(verb, path, None, {"Host": host, **others})
         response = connection.getresponse()
-        return response.status, response.headers, response.read1()
+        body = response.read1() if response.length is None else response.read()
+        return response.status, response.headers, body
 
 
 class HttpTests(RegistryTestCase):
@@ -99,7 +102,7 @@ class HttpTests(RegistryTestCase):
         self.client.create("walker", b"data", archived=True)
         blocks = re.findall(r"```console\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
         commands = re.findall(r"^\$ ((?:[^\n\\]|\\\n)*)$", "".join(blocks), re.MULTILINE)
-        self.assertEqual(len(commands), 3)
+        self.assertEqual(len(commands), 4)
         port = http_port(self.daemon.lines)
         for command in commands[:2]:
             printed = run_command(self.directory, "bash", "-c", command.replace(":8080", f":{port}")).stdout
@@ -107,6 +110,39 @@ class HttpTests(RegistryTestCase):
         follow = commands[2].replace(":8080", f":{port}") + " | head -2"
         identity, data = run_command(self.directory, "bash", "-c", follow).stdout.splitlines()
         self.assertEqual(json.loads(data.removeprefix("data: "))["cursor"], identity.removeprefix("id: "))
+        run_command(self.directory, "bash", "-c", commands[3].replace(":8080", f":{port}"))
+        self.assertEqual((self.directory / "walker-v1").read_bytes(), b"data")
+
+    def test_data(self) -> None:
+        """
+        The data of a version arrive whole or in part, from memory and from the archive, with their hash.
+        """
+        port = http_port(self.daemon.lines)
+        data = random.Random(1).randbytes(9 * 2**20 + 1)
+        self.client.create("team/walker", data, archived=True)
+        self.assertEqual(self.http.post("SetAlias", reference="team/walker@2", alias="best")[0], 200)
+        path = "/api/v1/data?reference=team/walker@best"
+        for _ in range(2):
+            status, headers, body = answer_of(port, "GET", path)
+            self.assertEqual((status, int(headers["Content-Length"])), (200, len(data)))
+            self.assertEqual(hashlib.sha256(body).digest(), hashlib.sha256(data).digest())
+            self.assertEqual(headers["ETag"], f'"{hashlib.sha256(data).hexdigest()}"')
+            status, headers, body = answer_of(port, "GET", path, range=f"bytes={2**22 - 1}-{2**23}")
+            self.assertEqual((status, body == data[2**22 - 1 : 2**23 + 1]), (206, True))
+            status, headers, body = answer_of(port, "HEAD", path)
+            self.assertEqual((status, int(headers["Content-Length"]), body), (200, len(data), b""))
+            self.restart_with_http()
+            port = http_port(self.daemon.lines)
+        self.assertEqual(answer_of(port, "GET", path.replace("best", "1"))[2], b"data")
+        self.assertEqual(answer_of(port, "GET", path.replace("best", "9"))[0], 404)
+
+    def restart_with_http(self) -> None:
+        """
+        Restart the daemon, and wait until it serves HTTP again.
+        """
+        del self.daemon.lines[:]
+        self.restart()
+        self.wait_until_logged("HTTP is served at")
 
     def test_hosts(self) -> None:
         """
@@ -194,6 +230,9 @@ class PermissionTests(AccessTestCase):
         self.assertEqual([model["modelId"] for model in rita.get("ListModels")[1]["models"]], ["team-a/m"])
         self.assertEqual(rita.get("GetModel", modelId="team-b/m")[1]["code"], "permission_denied")
         self.assertEqual(rita.post("DeleteModel", modelId="team-a/m")[0], 403)
+        for model_id, status in (("team-a/m", 404), ("team-b/m", 403)):  # there is no version
+            path = f"/api/v1/data?reference={model_id}@latest"
+            self.assertEqual(status_of_page(port, path, reader), status)
         self.assertEqual(nobody.get("GetModel", modelId="team-a/m")[0], 401)
         self.assertEqual(HttpClient(port, "wrong").get("ListModels")[0], 401)
         self.assertEqual([status_of_page(port, "/metrics", token) for token in (reader, "")], [200, 401])

@@ -11,7 +11,6 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from attrs import field, frozen
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
@@ -21,11 +20,13 @@ from twisted_registry.contracts.calls import CallFailed, ICalls, LocalCall
 from twisted_registry.domain.errors import InvalidRequest
 from twisted_registry.protocol.json_calls import METHODS, JsonMethod
 from twisted_registry.web.caller import call_by
+from twisted_registry.web.edge import Defer, Edge
 from twisted_registry.web.errors import JSON_TYPE, failed_call, write_error, write_json
 from twisted_registry.web.pages import Page
 from twisted_registry.web.reply_streams import JsonLines, ServerSentEvents
 from twisted_registry.web.requests import NOT_DONE_YET, BoundedRequest
 from twisted_registry.web.site import STREAMS_MAX
+from twisted_registry.web.version_data import VersionDataPage
 
 _TIMEOUT_KEY = "connect-timeout-ms"
 _TIMEOUT_MAX_DIGITS = 10
@@ -35,30 +36,7 @@ _SHORT_BYTES = 4096
 are longer replies put into JSON."""
 
 _WITHOUT_JSON = ("ReadVersion",)
-"""Calls whose replies are data, which JSON would make longer."""
-
-
-Defer = Callable[[Callable[[], str]], "Deferred[str]"]
-
-
-@frozen
-class _Edge:
-    """
-    The part that all calls share.
-
-    Attributes:
-        calls: returns the way to make calls, once the server runs.
-        clock: the clock of heartbeats.
-        defer: runs a function in another thread.
-        streams_max: the most replies that stream at once.
-        streaming: the requests whose replies do.
-    """
-
-    calls: Callable[[], ICalls]
-    clock: IReactorTime
-    defer: Defer
-    streams_max: int
-    streaming: set[BoundedRequest] = field(factory=set)
+"""Calls whose replies are data, which JSON would make longer; there is a page for it."""
 
 
 def json_api(calls: Callable[[], ICalls], clock: IReactorTime, defer: Defer, streams_max: int = STREAMS_MAX) -> Page:
@@ -71,12 +49,13 @@ def json_api(calls: Callable[[], ICalls], clock: IReactorTime, defer: Defer, str
         defer: runs a function in another thread.
         streams_max: the most replies that stream at once.
     """
-    edge = _Edge(calls, clock, defer, streams_max)
+    edge = Edge(calls, clock, defer, streams_max)
     version = Page()
     for method in METHODS.values():
         if method.name not in _WITHOUT_JSON:
             version.putChild(method.name.encode(), JsonCall(method, edge))
     version.putChild(b"events", JsonCall(METHODS["WatchEvents"], edge))
+    version.putChild(b"data", VersionDataPage(edge))
     api = Page()
     api.putChild(b"v1", version)
     return api
@@ -89,7 +68,7 @@ class JsonCall(Resource):
 
     isLeaf = True
 
-    def __init__(self, method: JsonMethod, edge: _Edge) -> None:
+    def __init__(self, method: JsonMethod, edge: Edge) -> None:
         super().__init__()
         self._method = method
         self._edge = edge
@@ -138,13 +117,8 @@ class JsonCall(Resource):
             self._call(request, call)
 
     def _stream(self, request: BoundedRequest, call: LocalCall) -> None:
-        streaming = self._edge.streaming
-        if len(streaming) >= self._edge.streams_max:
-            text = f"{len(streaming)} replies stream by HTTP already; end some, or make the call by gRPC"
-            write_error(request, CallFailed("RESOURCE_EXHAUSTED", text))
+        if not self._edge.may_stream(request):
             return
-        streaming.add(request)
-        request.notifyFinish().addBoth(lambda _: streaming.discard(request))
         kind = ServerSentEvents if self._method.name == "WatchEvents" else JsonLines
         kind(request, self._method.reply_to_json, self._edge.clock).start(self._edge.calls(), call)
 

@@ -11,7 +11,7 @@ from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_registry.contracts.calls import ICalls, IReplyStream, LocalCall
+from twisted_registry.contracts.calls import CallFailed, ICalls, IReplyStream, LocalCall
 from twisted_registry.protocol.json_calls import cursor_of, error_to_json
 from twisted_registry.web.errors import failed_call, write_error
 from twisted_registry.web.requests import BoundedRequest
@@ -28,22 +28,15 @@ _UNREAD_SECONDS = 120.0
 
 
 @implementer(IPushProducer)
-class JsonLines:
+class ReplyStream:
     """
-    Replies in JSON, a line each.
+    A reply that is written as the messages of a call come, at the client's speed.
     """
 
-    content_type = b"application/x-ndjson"
+    content_type = b"application/octet-stream"
 
-    def __init__(self, request: BoundedRequest, to_json: Callable[[bytes], str], clock: IReactorTime) -> None:
-        """
-
-        Args:
-            to_json: returns a serialized reply in JSON, on one line.
-            clock: the clock of heartbeats.
-        """
+    def __init__(self, request: BoundedRequest, clock: IReactorTime) -> None:
         self._request = request
-        self._to_json = to_json
         self._clock = clock
         self._has_begun = False
         self._abort: IDelayedCall | None = None
@@ -85,7 +78,7 @@ class JsonLines:
     def _receive(self, reply: bytes) -> None:
         if self._request.is_open:
             self._begin()
-            self._request.write(self.format(reply).encode())
+            self._request.write(self.encode(reply))
 
     def _begin(self) -> None:
         if not self._has_begun:
@@ -109,8 +102,7 @@ class JsonLines:
             return
         self._request.unregisterProducer()
         if self._has_begun:
-            self._request.write(self.format_error(error_to_json(failed.code, failed.text, failed.trailing)).encode())
-            self._request.finish()
+            self.fail(failed)
         else:
             write_error(self._request, failed)
 
@@ -125,6 +117,45 @@ class JsonLines:
         """
         Called when the call has ended.
         """
+
+    def encode(self, reply: bytes) -> bytes:
+        """
+        Return a message of the call as it is sent.
+        """
+        return reply
+
+    def fail(self, failed: CallFailed) -> None:
+        """
+        Report an error after the first message: by default, the connection is lost.
+        """
+        self._request.connection.abortConnection()
+
+
+class JsonLines(ReplyStream):
+    """
+    Replies in JSON, a line each.
+    """
+
+    content_type = b"application/x-ndjson"
+
+    def __init__(self, request: BoundedRequest, to_json: Callable[[bytes], str], clock: IReactorTime) -> None:
+        """
+
+        Args:
+            to_json: returns a serialized reply in JSON, on one line.
+            clock: the clock of heartbeats.
+        """
+        super().__init__(request, clock)
+        self._to_json = to_json
+
+    def encode(self, reply: bytes) -> bytes:
+        """See ``ReplyStream.encode``."""
+        return self.format(reply).encode()
+
+    def fail(self, failed: CallFailed) -> None:
+        """See ``ReplyStream.fail``."""
+        self._request.write(self.format_error(error_to_json(failed.code, failed.text, failed.trailing)).encode())
+        self._request.finish()
 
     def format(self, reply: bytes) -> str:
         """
