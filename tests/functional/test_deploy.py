@@ -13,14 +13,18 @@ from typing import Any
 import yaml
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from tests.support.daemon import run_command
+from tests.support.daemon import run_command, run_twistd
 from tests.support.kubernetes import Objects, objects_in
 from tests.support.proxies import program
 from tools.alert_copies import copies
+from twisted_registry.config.load import SETTINGS, load
+from twisted_registry.config.setting import Machine
 
 ROOT = Path(__file__).parents[2]
 KUBERNETES = ROOT / "deploy" / "kubernetes"
 CHART = ROOT / "deploy" / "helm" / "twisted-registry"
+COMPOSE = ROOT / "deploy" / "compose"
+COMPOSE_FILES = ("compose.yaml", "compose.secure.yaml")
 MANIFESTS = sorted(KUBERNETES.glob("*.yaml"))
 
 _HELM_LABELS = ("app.kubernetes.io/managed-by", "helm.sh/chart")
@@ -212,6 +216,83 @@ class AlertTests(SynchronousTestCase):
             self.assertEqual(path.read_text(), text)
 
 
+class ComposeTests(SynchronousTestCase):
+    """
+    The files for Compose.
+    """
+
+    def setUp(self) -> None:
+        """
+        Read them.
+        """
+        self.plain, self.secure = (yaml.safe_load((COMPOSE / name).read_text()) for name in COMPOSE_FILES)
+
+    def test_schema(self) -> None:
+        """
+        Compose knows each field, and dclint has no objection.
+        """
+        dclint = node_modules() / ".bin" / "dclint"
+        for name in COMPOSE_FILES:
+            done = run_command(COMPOSE, dclint, name)
+            self.assertEqual((done.stdout.strip(), done.returncode), ("", 0), done.stderr)
+
+    def test_settings(self) -> None:
+        """
+        The daemon accepts its variables, and serves pages under the name by which Prometheus asks.
+        """
+        variables = self.plain["services"]["registry"]["environment"]
+        done = run_twistd(Path.cwd(), "model-registry", "--check-config", environment=variables)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertNotIn("unknown", done.stderr)
+        names = {setting.variable for setting in SETTINGS}
+        for each in (self.plain, self.secure):
+            self.assertEqual(set(each["services"]["registry"]["environment"]) - names, set())
+        for name in ("prometheus.yml", "prometheus.secure.yml"):
+            (job,) = yaml.safe_load((COMPOSE / name).read_text())["scrape_configs"]
+            host, port = job["static_configs"][0]["targets"][0].split(":")
+            self.assertEqual(host, variables["COGMENT_MODEL_REGISTRY_HTTP_NAMES"])
+            self.assertEqual(port, variables["COGMENT_MODEL_REGISTRY_HTTP_PORT"])
+
+    def test_files(self) -> None:
+        """
+        Each mounted file exists, each secret is declared, and the board is where Grafana looks for it.
+        """
+        grafana = self.plain["services"]["grafana"]
+        mounted = dict(each.split(":")[:2] for each in grafana["volumes"])
+        provider = yaml.safe_load((COMPOSE / "grafana" / "dashboards" / "registry.yml").read_text())["providers"][0]
+        self.assertEqual(mounted["../grafana"], provider["options"]["path"])
+        for each in (self.plain, self.secure):
+            for name, service in each["services"].items():
+                for volume in service.get("volumes", ()):
+                    source = volume.partition(":")[0]
+                    is_there = (COMPOSE / source).exists() if source.startswith(".") else source in each["volumes"]
+                    self.assertTrue(is_there, (name, volume))
+                self.assertLessEqual(set(service.get("secrets", ())), set(each["secrets"]))
+
+    def test_only_this_machine(self) -> None:
+        """
+        Each port is published to this machine alone, and no service has capabilities or may write its image.
+        """
+        for service in self.plain["services"].values():
+            self.assertTrue(all(port.startswith("127.0.0.1:") for port in service["ports"]))
+            self.assertEqual((service["read_only"], service["cap_drop"]), (True, ["ALL"]))
+
+    def test_prometheus(self) -> None:
+        """
+        Prometheus accepts its configurations.
+        """
+        for name in ("prometheus.yml", "prometheus.secure.yml"):
+            folder = Path(self.mktemp())
+            folder.mkdir()
+            text = (COMPOSE / name).read_text().replace("/run/secrets/", "")
+            (folder / "prometheus.yml").write_text(text)
+            shutil.copy(ROOT / "deploy" / "prometheus" / "alerts.yml", folder)
+            for secret in ("ca.crt", "prometheus-token"):
+                (folder / secret).touch()
+            done = run_command(folder, program("promtool"), "check", "config", "prometheus.yml")
+            self.assertEqual(done.returncode, 0, done.stderr)
+
+
 class GraceTests(SynchronousTestCase):
     """
     How long running calls may take, against the time after which an engine kills the daemon.
@@ -228,6 +309,14 @@ class GraceTests(SynchronousTestCase):
         assert found is not None
         self.assertLess(int(found[1]), 10)
 
+    def test_compose(self) -> None:
+        """
+        Compose waits longer than the grace and the time for storage.
+        """
+        service = yaml.safe_load((COMPOSE / COMPOSE_FILES[0]).read_text())["services"]["registry"]
+        seconds = int(service["environment"]["COGMENT_MODEL_REGISTRY_GRACE_SECONDS"])
+        self.assertGreater(int(service["stop_grace_period"].removesuffix("s")), seconds + self.STORAGE_SECONDS)
+
     def test_kubernetes(self) -> None:
         """
         Kubelet waits longer than the grace and the time for storage.
@@ -236,6 +325,26 @@ class GraceTests(SynchronousTestCase):
         (flag,) = (each for each in spec["containers"][0]["args"] if each.startswith("--grace-seconds="))
         seconds = int(flag.partition("=")[2])
         self.assertGreater(spec["terminationGracePeriodSeconds"], seconds + self.STORAGE_SECONDS)
+
+
+class MemoryTests(SynchronousTestCase):
+    """
+    The memory of the pod.
+    """
+
+    def test_fits(self) -> None:
+        """
+        The buffers that the daemon may fill by default leave a quarter of the limit of the pod for all else.
+        """
+        spec = objects_in(KUBERNETES / "registry.yaml")["StatefulSet", "registry"]["spec"]["template"]["spec"]
+        resources = spec["containers"][0]["resources"]
+        self.assertEqual(resources["limits"]["memory"], resources["requests"]["memory"])
+        limit_bytes = int(resources["limits"]["memory"].removesuffix("Gi")) * 2**30
+        settings = load({}, {}, Machine(memory_bytes=limit_bytes, descriptors=10_000)).settings
+        memory, limits = settings.memory, settings.limits
+        held = memory.max_bytes + memory.search_index_max_bytes
+        under_way = limits.uploads_max_bytes + limits.downloads_max_bytes + limits.kept_uploads_max_memory_bytes
+        self.assertLess(held + under_way, limit_bytes * 3 / 4)
 
 
 class ImageTests(SynchronousTestCase):

@@ -230,6 +230,18 @@ class ManifestTests(ManifestTestCase):
         self.assertRaises(NotPermitted, client.model, "team-a/walker")
         self.assertNotIn("#error]", daemon.log)
 
+    def test_read_only_root(self) -> None:
+        """
+        The daemon of these tests can write to its volumes alone.
+        """
+        archive, other = self.archive / "file", self.directory / "file"
+        done = subprocess.run([*self.pod.prefix, "touch", archive, other], capture_output=True, text=True, check=False)
+        if "unshare" not in self.pod.prefix:
+            self.skipTest("only root can make a root that is read-only")
+        self.assertTrue(archive.exists())
+        self.assertFalse(other.exists())
+        self.assertIn("Read-only file system", done.stderr)
+
     def test_readable_for_all(self) -> None:
         """
         With the default mode of a Secret, all users could read the tokens, and the daemon does not start.

@@ -5,6 +5,7 @@ Pods as Kubernetes runs them, as far as a daemon can notice: its arguments, its 
 import os
 import re
 import shutil
+import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,17 @@ def objects_in(path: Path) -> Objects:
     """
     documents = yaml.safe_load_all(path.read_text())
     return {(each["kind"], each["metadata"]["name"]): each for each in documents}
+
+
+_READ_ONLY = """
+count=$1; shift
+while [ "$count" -gt 0 ]; do
+    mount --bind "$1" "$1" || exit 1
+    shift; count=$((count - 1))
+done
+mount -o remount,bind,ro / && exec "$@"
+"""
+"""A script that keeps some directories writable, makes the root read-only, and starts a command."""
 
 
 @define(eq=False)
@@ -107,13 +119,30 @@ class Pod:
         assert security["runAsNonRoot"]
         if not self.has_users:
             return ()
+        read_only = (
+            self._with_read_only_root()
+            if self.container.get("securityContext", {}).get("readOnlyRootFilesystem")
+            else ()
+        )
         user, group, more = (str(security[key]) for key in ("runAsUser", "runAsGroup", "fsGroup"))
         capability = "+dac_read_search"
         return (
+            *read_only,
             "setpriv",
             *("--reuid", user, "--regid", group, "--groups", more),
             *("--inh-caps", capability, "--ambient-caps", capability),
         )
+
+    def _with_read_only_root(self) -> Sequence[str]:
+        """
+        Return the command that starts another one in a file system that it can only read, except for the volumes.
+        """
+        if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
+            return ()
+        writable = [self.place(mount["name"]) for mount in self.container["volumeMounts"] if not mount.get("readOnly")]
+        for each in writable:
+            each.mkdir(parents=True, exist_ok=True)
+        return ("unshare", "--mount", "sh", "-c", _READ_ONLY, "sh", str(len(writable)), *map(str, writable))
 
     def inside(self, text: str) -> str:
         """
