@@ -275,7 +275,7 @@ class InterceptorTests(SynchronousTestCase):
         self.assertEqual(len(without), len(with_log) - 2)
 
 
-_RECORD = CallRecord(
+RECORD = CallRecord(
     "/tests.Tests/Test", "ipv4:10.0.0.1:5000", "r-1", "", "", "", "", 0, is_sampled=True, code="OK", seconds=0.00042
 )
 
@@ -327,11 +327,11 @@ class LineTests(SynchronousTestCase):
         A line of text has Twisted's form, and names what is known.
         """
         self.assertEqual(
-            self.text(_RECORD),
+            self.text(RECORD),
             "/tests.Tests/Test from ipv4:10.0.0.1:5000: OK after 0.4 ms, 0 bytes in, request r-1\n",
         )
         record = evolve(
-            _RECORD,
+            RECORD,
             identity="token:trainer",
             token_id="4f3a",
             model_id="m",
@@ -353,15 +353,15 @@ class LineTests(SynchronousTestCase):
         """
         The line of a call that goes on says so.
         """
-        self.assertIn("10.0.0.1:5000 has begun, request r-1\n", self.text(evolve(_RECORD, code="")))
-        self.assertNotIn("code", self.json(evolve(_RECORD, code="")))
+        self.assertIn("10.0.0.1:5000 has begun, request r-1\n", self.text(evolve(RECORD, code="")))
+        self.assertNotIn("code", self.json(evolve(RECORD, code="")))
 
     def test_json(self) -> None:
         """
         A line of JSON has a field for each value.
         """
         record = evolve(
-            _RECORD,
+            RECORD,
             identity="jwt:ci",
             model_id="m",
             version_number=3,
@@ -395,15 +395,15 @@ class LineTests(SynchronousTestCase):
         """
         The line of a call that was chosen names the share, so that readers can scale what they count.
         """
-        self.assertEqual(self.json(_RECORD, 0.01)["share"], 0.01)
-        self.assertNotIn("share", self.json(evolve(_RECORD, is_sampled=False), 0.01))
+        self.assertEqual(self.json(RECORD, 0.01)["share"], 0.01)
+        self.assertNotIn("share", self.json(evolve(RECORD, is_sampled=False), 0.01))
 
     def test_names_of_clients(self) -> None:
         """
         Whatever clients choose, a line stays one line of bounded length without control characters.
         """
         evil = "x\n2026-11-28 [-] OK\x1b[2J\u202e" * 1000
-        record = evolve(_RECORD, identity=f"jwt:{evil}", model_id=evil, reference=evil)
+        record = evolve(RECORD, identity=f"jwt:{evil}", model_id=evil, reference=evil)
         for line in (self.text(record), json.dumps(self.json(record))):
             self.assertEqual(line.count("\n"), line.endswith("\n"))
             self.assertTrue(line.rstrip("\n").isprintable() and line.isascii(), line)

@@ -72,7 +72,7 @@ class AccessLog:
 
     def _line(self, record: CallRecord, when: float) -> str:
         share = self._share if record.is_sampled else 1.0
-        return self._form(when, _LEVEL, LOGGER, message_of(record), _fields(record, share))
+        return self._form(when, _LEVEL, LOGGER, message_of(record), fields_of(record, share))
 
 
 def message_of(record: CallRecord) -> str:
@@ -100,7 +100,13 @@ def _author(record: CallRecord) -> str:
     return f" by {name}{f' (token {record.token_id})' if record.token_id else ''}"
 
 
-def _fields(record: CallRecord, share: float) -> Iterator[tuple[str, str | int | float]]:
+def fields_of(record: CallRecord, share: float) -> Iterator[tuple[str, str | int | float]]:
+    """
+    Iterate over the fields of a call's line in JSON.
+
+    Args:
+        share: the share of calls that were chosen as this one was.
+    """
     yield "request_id", record.request_id
     yield "method", record.method
     yield "peer", record.peer

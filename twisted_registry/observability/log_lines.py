@@ -16,24 +16,20 @@ OWN = "twisted_registry"
 
 _TEXT_MAX_CHARACTERS = 256
 
-FIELDS = (
-    "request_id",
-    "incident",
-    "method",
-    "path",
-    "peer",
-    "identity",
-    "token_id",
-    "model",
-    "reference",
-    "version",
-    "archive",
-    "cause",
-    "reason",
-    "times",
-)
-"""The values of events that have a separate field in JSON, beside the message that contains them."""
-
+FIELDS = {
+    "request_id": "request_id",
+    "incident": "incident",
+    "method": "method",
+    "path": "path",
+    "peer": "peer",
+    "identity": "identity",
+    "token_id": "token_id",
+    "id": "model",
+    "model_id": "model",
+    "archive": "archive",
+    "times": "times",
+}
+"""The values of events that have a separate field in JSON, beside the message that contains them, with its name."""
 
 Fields = Iterable[tuple[str, str | int | float]]
 """The names and values of fields."""
@@ -49,7 +45,7 @@ def event_as_json(event: LogEvent) -> str:
     level, failure = event.get("log_level"), event.get("log_failure")
     fields: dict[str, str | int | float] = {}
     if str(event.get("log_namespace")).startswith(OWN):
-        fields = {name: _simple(event[name]) for name in FIELDS if event.get(name) not in (None, "")}
+        fields = {field: _simple(event[name]) for name, field in FIELDS.items() if event.get(name) not in (None, "")}
     if failure is not None:
         fields["traceback"] = failure.getTraceback()
     return json_line(
@@ -62,7 +58,9 @@ def event_as_json(event: LogEvent) -> str:
 
 
 def _simple(value: object) -> str | int | float:
-    return value if isinstance(value, int | float) else bounded(str(value))
+    if isinstance(value, int | float):
+        return value
+    return bounded(value.decode("latin-1") if isinstance(value, bytes) else str(value))
 
 
 def json_line(when: float, level: str, logger: str, message: str, fields: Fields) -> str:
