@@ -155,7 +155,12 @@ class LocalSequence:
             async with self._writers.hold(self._model_id):
                 await self._write_mark(max(self._mark, self.last))
         except RegistryError as error:
-            _log.warn("the numbers of {id!r} were raised only in memory: {error}", id=self._model_id, error=error)
+            _log.warn(
+                "the numbers of {id!r} were raised only in memory: {error}; make the archive writable before the "
+                "next start",
+                id=self._model_id,
+                error=error,
+            )
         return True
 
     async def release(self) -> None:

@@ -229,7 +229,7 @@ class WriteReadiness:
         if problem and not before:
             _log.error(
                 "versions cannot be stored in {archive}: {problem}; health checks of writes return NOT_SERVING until "
-                "they can; reading goes on",
+                "they can; reading goes on; make space, or repair the disk",
                 archive=self._archive.description,
                 problem=problem,
             )

@@ -141,7 +141,8 @@ class Supervisor:
         self._archive_status.problem = next((each.problem for each in self._checks if each.problem), "")
         if self._archive_status.problem and not before:
             _log.critical(
-                "the archive {archive} cannot be used: {reason}; health checks return NOT_SERVING until it can be used",
+                "the archive {archive} cannot be used: {reason}; health checks return NOT_SERVING until it can be "
+                "used; check the disk and its mount",
                 archive=self._archive,
                 reason=self._archive_status.problem,
             )

@@ -153,7 +153,10 @@ class ModelChanges:
             if self._state.current(model.model_id, model.incarnation) is not model:
                 return
             if not model.is_damaged:
-                _log.error("damage in the archive: {error}", error=LostModel(model.model_id))
+                _log.error(
+                    "damage in the archive: {error}; run 'twisted-registry archive verify'",
+                    error=LostModel(model.model_id),
+                )
             snapshot = self._state.lose(model)
             if snapshot is not None:
                 await self._state.transients.remove(snapshot)

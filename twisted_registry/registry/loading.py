@@ -170,7 +170,7 @@ class Loader:
 
     def _found_damaged(self, model: Model, error: RegistryError) -> CorruptModel:
         if not model.is_damaged:
-            _log.error("damage in the archive: {error}", error=error)
+            _log.error("damage in the archive: {error}; run 'twisted-registry archive verify'", error=error)
         self._state.index.mark(model, is_whole=False)
         if isinstance(error, CorruptModel):
             return error

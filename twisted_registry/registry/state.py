@@ -329,7 +329,7 @@ class State:
             model.forget_info(key.version_number)
         if key not in self.damaged:
             self.damaged.add(key)
-            _log.error("damage in the archive: {error}", error=error)
+            _log.error("damage in the archive: {error}; run 'twisted-registry archive verify'", error=error)
 
     def note_corrupt_annotations(self, key: VersionKey, error: CorruptAnnotations) -> None:
         """
@@ -337,7 +337,7 @@ class State:
         """
         if key not in self.damaged:
             self.damaged.add(key)
-            _log.error("damage in the archive: {error}", error=error)
+            _log.error("damage in the archive: {error}; run 'twisted-registry archive verify'", error=error)
 
     def note_xxh3(self, key: VersionKey, xxh3: VersionXxh3) -> None:
         """

@@ -97,7 +97,7 @@ class HangUp:
         def write(times: int) -> None:
             _log.warn(
                 "closed {times} connections whose clients went on to send wrong credentials, or none; the last one was "
-                "{peer}",
+                "{peer}; look for its user",
                 times=times,
                 peer=next(iter(closed)),
             )

@@ -46,7 +46,7 @@ async def watch_reactor(
         except TimeoutError:
             _log.critical(
                 "the reactor has not run for {seconds:g} s: nothing can be committed; health checks of writes return "
-                "NOT_SERVING until it runs again",
+                "NOT_SERVING until it runs again; look for a disk that hangs, or a busy machine",
                 seconds=stall_seconds,
             )
             changed(True)

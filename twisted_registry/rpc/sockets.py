@@ -188,7 +188,12 @@ def _descriptor_names() -> list[str]:
         return os.listdir(_OPEN_DESCRIPTORS)
     except OSError as error:  # there is no descriptor left to read the directory with
         reason = error.strerror
-        _lines.happened("", lambda times: _log.warn("cannot close any connection: {reason}", reason=reason))
+        _lines.happened(
+            "",
+            lambda times: _log.warn(
+                "cannot close any connection: {reason}; raise the limit on descriptors", reason=reason
+            ),
+        )
         return []
 
 

@@ -168,7 +168,7 @@ class AuditLog:
         if self._thread.ident is not None:
             self._thread.join(timeout_seconds)
         if self._thread.is_alive():
-            _log.error("the audit log {path} was not closed: the disk does not answer", path=str(self._path))
+            _log.error("the audit log {path} was not closed: the disk does not answer; check it", path=str(self._path))
         else:
             self._file.close()
 
@@ -178,7 +178,7 @@ class AuditLog:
         while self._wait():
             self._work()
         if self._missing:
-            _log.error("{count} entries of the audit log were not written", count=self._missing)
+            _log.error("{count} entries of the audit log were not written: check its disk", count=self._missing)
 
     def _wait(self) -> bool:
         """

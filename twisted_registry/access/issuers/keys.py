@@ -219,7 +219,8 @@ class RemoteKeys:
             if str(error) != self._problem:
                 in_force = "those fetched before stay in force" if self._keys else "its tokens cannot be checked"
                 _log.error(
-                    "cannot fetch the keys of the issuer {name}: {error}; {in_force}",
+                    "cannot fetch the keys of the issuer {name}: {error}; {in_force}; check its address and the "
+                    "network",
                     name=self._name,
                     error=error,
                     in_force=in_force,

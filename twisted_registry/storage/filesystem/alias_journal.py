@@ -168,7 +168,9 @@ class AliasJournals:
                     self._settled.add(folder.name)
         except (OSError, StorageFailure) as error:
             reason = reason_of(error) if isinstance(error, OSError) else error.reason
-            _log.warn("{path} may not be durable: {reason}", path=within(folder.path, ALIASES), reason=reason)
+            _log.warn(
+                "{path} may not be durable: {reason}; check the disk", path=within(folder.path, ALIASES), reason=reason
+            )
 
     def _counts(self, folder: ModelFolder, line: Line) -> bool:
         if line.version is None:

@@ -125,7 +125,11 @@ class ModelFolders:
         if is_denied(error) and model_id is not None:
             # The folder's name gives the id.  If the model were skipped, a client could create it again, and its
             # numbers would start at 1.
-            _log.warn("no permission to open {name!r} in the archive: {error}", name=name, error=error)
+            _log.warn(
+                "no permission to open {name!r} in the archive: {error}; give it to the daemon's user",
+                name=name,
+                error=error,
+            )
             return model_id
         raise read_failure(error, f"the folder {shown(name)}") from error
 
@@ -151,7 +155,10 @@ class ModelFolders:
         model_id = model_id_of_any_form(name)
         if model_id is None or not leads_to_model(self._system, self._root.folder, DirEntry(name, False, True)):
             raise Malformed("it is a link that does not lead to a model")
-        _log.error("damage in the archive: {error}", error=_linked_folder_error(model_id))
+        _log.error(
+            "damage in the archive: {error}; run 'twisted-registry archive verify'",
+            error=_linked_folder_error(model_id),
+        )
         return model_id
 
     def _id_from_files(self, folder: ModelFolder) -> str:

@@ -94,7 +94,9 @@ class StagingArea:
         try:
             self.sync_folder(folder)
         except OSError as error:
-            _log.warn("the names in {path} may not be durable: {reason}", path=folder, reason=reason_of(error))
+            _log.warn(
+                "the names in {path} may not be durable: {reason}; check the disk", path=folder, reason=reason_of(error)
+            )
             return False
         return True
 
@@ -441,7 +443,9 @@ class StagingArea:
         try:
             remove(self.system, path)
         except OSError as error:
-            _log.warn("{path} stays for now: {reason}", path=path, reason=reason_of(error))
+            _log.warn(
+                "{path} stays until the next start, which removes it: {reason}", path=path, reason=reason_of(error)
+            )
             return False
         return True
 

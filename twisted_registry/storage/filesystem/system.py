@@ -433,7 +433,7 @@ def close_quietly(system: System, descriptor: int) -> None:
     try:
         system.close(descriptor)
     except OSError as error:
-        _log.warn("closing a descriptor failed: {reason}", reason=reason_of(error))
+        _log.warn("closing a descriptor failed: {reason}; check the disk", reason=reason_of(error))
 
 
 def exists(system: System, path: str) -> bool:
