@@ -199,6 +199,21 @@ class OneTraceTests(TracingTestCase):
         (span,) = self.collector.wait_for("twisted_registry.v1.Registry/ListModels")
         self.assertEqual((span.service, span.trace_id, span.parent_id), ("models", trace_id, span_id))
 
+    def test_events(self) -> None:
+        """
+        The event of a new version has the context of its creation.
+        """
+        port = free_port()
+        daemon = self.start("--http-port", str(port))
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/events?kinds=version_created") as stream:
+            with BlockingClient(f"127.0.0.1:{daemon.port}") as registry:
+                registry.ensure_model("walker")
+                registry.publish("walker", b"weights")
+            events = (json.loads(line[len(b"data: ") :]) for line in stream if line.startswith(b"data: "))
+            event = next(each for each in events if "versionCreated" in each)
+        (create,) = self.collector.wait_for("/CreateVersion")
+        self.assertRegex(event["traceparent"], f"^00-{create.trace_id}-{create.span_id}-[0-9a-f]{{2}}$")
+
 
 class CollectorTests(TracingTestCase):
     """

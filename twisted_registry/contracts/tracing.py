@@ -128,6 +128,17 @@ class ITracer(Interface):
             The span.
         """
 
+    def creation_of(info: VersionInfo) -> str:
+        """
+        Return the context of the call that has created a version.
+
+        Args:
+            info: the version.
+
+        Returns:
+            The context, in the form of W3C's Trace Context; empty if it is not known.
+        """
+
     def begin_push(info: VersionInfo, subscribers: int) -> ISpan | None:
         """
         Begin the span of a push: a new version is announced to its subscribers.

@@ -133,7 +133,7 @@ class Tracer:
 
     def __init__(self, provider: TracerProvider, creations: Creations | None = None) -> None:
         self._tracer = provider.get_tracer("twisted_registry", __version__)
-        self.creations = Creations() if creations is None else creations
+        self._creations = Creations() if creations is None else creations
 
     def begin_call(self, call: TracedCall) -> "TracedSpan":
         """See ``ITracer.begin_call``."""
@@ -153,9 +153,19 @@ class Tracer:
         name, kind = f"{call.service}/{call.method}", SpanKind.SERVER
         return self.begin(name, parent, kind, attributes, links, call.began_ns)
 
+    def creation_of(self, info: VersionInfo) -> str:
+        """See ``ITracer.creation_of``."""
+        return self._creations.find(info)
+
+    def record_creation(self, info: VersionInfo, traceparent: str) -> None:
+        """
+        Remember in which context a version was created.
+        """
+        self._creations.add(info, traceparent)
+
     def begin_push(self, info: VersionInfo, subscribers: int) -> "TracedSpan | None":
         """See ``ITracer.begin_push``."""
-        traceparent = self.creations.find(info)
+        traceparent = self.creation_of(info)
         if not traceparent:
             return None
         attributes: dict[str, AttributeValue] = {
@@ -229,11 +239,11 @@ class TracedSpan:
 
     def created(self, info: VersionInfo) -> None:
         """See ``ISpan.created``."""
-        self._tracer.creations.add(info, self.traceparent)
+        self._tracer.record_creation(info, self.traceparent)
 
     def link(self, info: VersionInfo) -> str:
         """See ``ISpan.link``."""
-        traceparent = self._tracer.creations.find(info)
+        traceparent = self._tracer.creation_of(info)
         if self.is_recording and traceparent:
             creation = context_of(traceparent)
             if creation.trace_id != self._span.get_span_context().trace_id:

@@ -9,6 +9,7 @@ from typing import Any
 from twisted_registry.application.event_feed import EventFilter, FeedEvent
 from twisted_registry.application.models import ModelUpdate, etag_of
 from twisted_registry.application.validation import checked_metadata
+from twisted_registry.contracts.tracing import ITracer
 from twisted_registry.domain.aliases import AliasMove
 from twisted_registry.domain.annotations import Annotations, AnnotationUpdate
 from twisted_registry.domain.errors import InvalidRequest, shown
@@ -258,13 +259,18 @@ def checkpoint(cursor: str, now_ns: int) -> bytes:
     return message.SerializeToString()
 
 
-def event_message(entry: FeedEvent) -> bytes:
+def event_message(entry: FeedEvent, tracer: ITracer | None = None) -> bytes:
     """
     Return an event as a message, made once for all clients.
+
+    Args:
+        tracer: knows in which context a version was created; ``None`` for no traces.
     """
     if not entry.encoded:
         kind = kind_of(entry.event)
         message = v1.Event(cursor=entry.cursor, model_id=entry.event.model_id, **{kind: _content(entry.event)})
+        if tracer is not None and isinstance(entry.event, VersionCommitted):
+            message.traceparent = tracer.creation_of(entry.event.info)
         message.time.FromNanoseconds(entry.happened_ns)
         entry.encoded = message.SerializeToString()
     return entry.encoded

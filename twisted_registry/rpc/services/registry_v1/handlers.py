@@ -13,6 +13,7 @@ from twisted_registry.application.followers import Followers, Following
 from twisted_registry.application.models import Models
 from twisted_registry.application.queries import Queries
 from twisted_registry.application.versions import Versions
+from twisted_registry.contracts.tracing import ITracer
 from twisted_registry.domain.events import VersionCommitted
 from twisted_registry.domain.records import VersionRecord
 from twisted_registry.protocol.messages import Empty, v1
@@ -166,6 +167,7 @@ class EventCalls:
     _followers: Followers
     _queries: Queries
     _reply_budget: ReplyBudget
+    _tracer: ITracer | None
 
     async def watch(self, request: Any, call: CallContext) -> None:
         """
@@ -179,7 +181,7 @@ class EventCalls:
             while True:
                 entries = await watch.next()
                 for entry in entries:
-                    await self._reply_budget.write(call, codec.event_message(entry))
+                    await self._reply_budget.write(call, codec.event_message(entry, self._tracer))
                     watch.note_sent(entry)
                     follower.note_sent(codec.created_number(entry))
                     if call.span is not None and isinstance(entry.event, VersionCommitted):

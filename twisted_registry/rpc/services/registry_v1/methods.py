@@ -72,7 +72,7 @@ def registry_service(
         *_alias_methods(AliasCalls(Aliases(queries))),
         *_retention_methods(RetentionCalls(RetentionRules(queries), reply_budget)),
         *_following_methods(
-            EventCalls(numbers.feed, numbers.followers, queries, reply_budget),
+            EventCalls(numbers.feed, numbers.followers, queries, reply_budget, options.tracer),
             FollowerCalls(numbers.followers, queries),
         ),
         *_server_methods(ServerCalls(queries, archive_status, numbers, options)),
