@@ -171,6 +171,7 @@ class ManyVersionsTests(PageTestCase):
         self.answer("ListMetrics", {})
         self.answer("GetMetricSeries", {"series": [{"metric": "return", "numbers": [1], "values": [1.0]}]})
         self.answer("ListFollowers", {})
+        self.answer("ListAliasEvents", {})
         self.page.route("**/api/v1/ListVersions", self.list_versions)
 
     def list_versions(self, route: Route) -> None:

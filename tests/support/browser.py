@@ -71,7 +71,7 @@ class Watch:
 
     def _logged(self, message: ConsoleMessage) -> None:
         if message.type == "error":
-            self.problems.append(f"console: {message.text}")
+            self.problems.append(f"console: {message.text} {message.location.get('url', '')}")
 
     def _connects(self, url: str) -> None:
         parts = urlsplit(url)
