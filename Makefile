@@ -125,6 +125,7 @@ lint: $(INSTALLED_DEV) $(STUBS)  ## Check style, types, language and imports
 	$(BIN)/python -m tools.docstrings
 	$(BIN)/python -m tools.configuration_page --check
 	$(BIN)/python -m tools.metrics_page --check
+	$(BIN)/python -m tools.capacity_page --check
 	$(BIN)/python -m tools.command_line_page --check
 	$(BIN)/lint-imports --no-logo --cache-dir build/import-linter
 	$(BIN)/python -m tools.faces --check
@@ -139,6 +140,7 @@ format: $(INSTALLED_DEV)  ## Fix style
 reference: $(INSTALLED_DEV)  ## Generate the pages on settings, metrics and errors, the tables of commands, and the copies of alerts
 	@$(BIN)/python -m tools.configuration_page
 	@$(BIN)/python -m tools.metrics_page
+	@$(BIN)/python -m tools.capacity_page
 	@$(BIN)/python -m tools.command_line_page
 	@$(BIN)/python -m tools.errors_page
 	@$(BIN)/python -m tools.alert_copies

@@ -24,6 +24,7 @@ from benchmarks.suites import (
     access,
     bounds,
     calls,
+    capacity,
     clients,
     disk,
     growth,
@@ -53,6 +54,7 @@ SUITES: Mapping[str, Suite] = {
     "page": page.run,
     "tenants": tenants.run,
     "bounds": bounds.run,
+    "capacity": capacity.run,
     "strangers": strangers.run,
 }
 

@@ -25,7 +25,7 @@ _CASES = {
 }
 """How often each is done in a round, by how many actors and how many bytes."""
 
-_CACHE_BYTES = 256 * MIB
+CACHE_BYTES = 256 * MIB
 
 _NAMES = {10 * KIB: "10 KB", 10 * MIB: "10 MiB"}
 _LEAST_RATIO = round(1 / 1.3, 2)
@@ -36,20 +36,23 @@ def run(context: Context) -> Iterator[Operation | Fact]:
     Measure them.
     """
     with (
-        context.registry("registry that pushes", "--version-cache-max-bytes", str(_CACHE_BYTES)) as own,
+        context.registry("registry that pushes", "--version-cache-max-bytes", str(CACHE_BYTES)) as own,
         servers.ceiling(CEILING, context.directory) as bare,
     ):
         for size_bytes in _NAMES:
             save(own, messages.model_of(size_bytes))
             create(own, messages.model_of(size_bytes), size_bytes, times=context.times(40))  # until the cache is full
         for (actors, size_bytes), times in _CASES.items():
-            yield from _published(own, bare, actors, size_bytes, context.times(times))
+            name = f"publish {_NAMES[size_bytes]} until {actors} hold{'s' if actors == 1 else ''} it"
+            yield from published(own, bare, name, actors, size_bytes, context.times(times))
 
 
-def _published(own: Server, bare: Server, actors: int, size_bytes: int, times: int) -> Iterator[Operation]:
+def published(own: Server, bare: Server, name: str, actors: int, size_bytes: int, times: int) -> Iterator[Operation]:
+    """
+    Measure how long it takes until all actors hold a version that is published.
+    """
     model_id = messages.model_of(size_bytes)
     audiences = [audience(server, model_id, actors) for server in (own, bare)]
-    name = f"publish {_NAMES[size_bytes]} until {actors} hold{'s' if actors == 1 else ''} it"
     bar = _LEAST_RATIO if (actors, size_bytes) == (300, 10 * KIB) else None
     registry, opponent = (partial(publish, each, model_id, size_bytes) for each in audiences)
     yield Operation(name, registry, opponent, own, bare, CEILING, times, bar, size_bytes * actors)

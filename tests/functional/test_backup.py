@@ -22,6 +22,7 @@ from twisted_registry.client import BlockingClient
 from twisted_registry.client.errors import CreationUncertain, Unavailable
 
 PAGE = (ROOT / "docs" / "guides" / "back-up.md").read_text()
+MOVE = (ROOT / "docs" / "guides" / "move.md").read_text()
 BLOCKS = list(fenced("sh", PAGE))
 COMMAND = [sys.executable, "-m", "twisted_registry.cli", "archive", "raise-numbers"]
 
@@ -84,6 +85,7 @@ class BackupTests(RegistryTestCase):
         path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
         snapshot = str(self.directory / "snapshot")
         extra = {"ARCHIVE": str(self.archive), "BACKUPS": str(self.backups), "SNAPSHOT": snapshot, "PATH": path}
+        extra["NEW"] = str(self.directory / "new")
         done = subprocess.run(
             ["bash", "-euc", block],
             env=clean_environment(extra),
@@ -137,6 +139,25 @@ class BackupTests(RegistryTestCase):
         self.assertIn(", 0 damaged", self.run_block(restore))
         self.daemon = self.start_daemon("--archive-must-exist")
         self.check_restored(before, trainer.acknowledged)
+
+    def test_move(self) -> None:
+        """
+        With the commands of the page on moving, the archive goes on elsewhere with its id and its numbers.
+        """
+        copy, again, restore = (line for line in next(fenced("sh", MOVE)).splitlines() if line[0] != "#")
+        self.backups.mkdir()
+        self.client.save_model("walker")
+        self.assertEqual(self.store(b"1"), 1)
+        archive_id = self.connect().statuses("archive_id")
+        self.run_block(copy)
+        self.assertEqual(self.store(b"2"), 2)
+        self.daemon.stop()
+        self.run_block(again)
+        self.run_block(restore)
+        self.archive = self.directory / "new"
+        self.daemon = self.start_daemon("--archive-must-exist")
+        self.assertEqual(self.connect().statuses("archive_id"), archive_id)
+        self.assertEqual(self.store(b"3"), 3)
 
     def test_by_hand(self) -> None:
         """

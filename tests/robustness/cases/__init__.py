@@ -4,6 +4,7 @@ The cases, a file each.
 
 from tests.robustness.case import Case
 from tests.robustness.cases import (
+    backups,
     bit_flips,
     comparisons,
     creates,
@@ -51,5 +52,6 @@ CASES: tuple[Case, ...] = (
     credentials.CASE,
     reloads.CASE,
     comparisons.CASE,
+    backups.CASE,
 )
 """All of them, in the order they are run in."""
