@@ -4,6 +4,7 @@ Tests for the traces of the server: ``twisted_registry.observability.tracing`` a
 
 import asyncio
 import contextlib
+import contextvars
 from collections.abc import Sequence
 from typing import Any
 
@@ -247,6 +248,23 @@ class CallSpanTests(TracedCallTestCase):
         sync = spans["sync"]
         self.assertEqual((sync.end_time or 0) - (sync.start_time or 0), 250_000_000)
         self.assertIsNone(CURRENT_SPAN.get())
+
+    def test_abandoned_part(self) -> None:
+        """
+        A part that is never resumed, as when the daemon stops, ends without a further error.
+        """
+
+        async def serve(request: Any, call: CallContext) -> None:
+            async def commit() -> None:
+                with part("commit"):
+                    await asyncio.sleep(3600)
+
+            abandoned = commit()
+            contextvars.copy_context().run(abandoned.send, None)
+            abandoned.close()
+
+        self.make(serve)
+        self.assertEqual([span.name for span in self.traces.ended()], ["commit", "tests.Tests/Test"])
 
     def test_failed_part(self) -> None:
         """

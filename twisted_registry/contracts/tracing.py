@@ -189,7 +189,9 @@ class SpanContext:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        CURRENT_SPAN.reset(self._token)
+        # A coroutine that is never resumed is closed in another context.
+        if kind is not GeneratorExit:
+            CURRENT_SPAN.reset(self._token)
         self._span.end(error)
 
 
