@@ -268,6 +268,21 @@ class SiteTests(SynchronousTestCase):
         self.clock.advance(1)
         self.assertTrue(transport.disconnecting)
 
+    def test_old_connections(self) -> None:
+        """
+        A connection is closed with the first reply after an hour.
+        """
+        transport, protocol = self.connect()
+        for second in range(0, 3621, 20):
+            self.assertFalse(transport.disconnecting, second)
+            transport.clear()
+            protocol.dataReceived(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")  # type: ignore[attr-defined]
+            self.assertEqual(transport.disconnecting, second >= 3600, second)
+            if transport.disconnecting:
+                break
+            self.clock.advance(20)
+        self.assertIn(b"connection: close", transport.value().lower())
+
     def test_connections(self) -> None:
         """
         For a connection over the limit, the oldest that waits for a request is closed; that of a request that is being

@@ -97,6 +97,9 @@ class BoundedRequest(Request):
         if self._content_types:
             self.requestHeaders.setRawHeaders(b"content-type", self._content_types)
         if not self._is_refused:
+            if self.connection.is_old:
+                self.channel.persistent = False
+                self.setHeader(b"connection", b"close")
             self._set_answering(True)
             self.notifyFinish().addBoth(lambda _: self._set_answering(False))
             super().process()

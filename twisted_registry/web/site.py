@@ -19,6 +19,9 @@ from twisted_registry.web.requests import BoundedRequest
 _IDLE_SECONDS = 30
 """How long a connection may be silent."""
 
+_CONNECTION_SECONDS = 3600
+"""How long a connection may take new requests.  gRPC's may be as old."""
+
 _CONNECTIONS_MAX = 512
 
 STREAMS_MAX = _CONNECTIONS_MAX * 3 // 4
@@ -34,6 +37,22 @@ class Connection(ProtocolWrapper):
     """
 
     is_answering = False
+
+    def makeConnection(self, transport: Any) -> None:  # noqa: N802
+        """
+        Begin.
+        """
+        factory: Any = self.factory
+        self._clock: IReactorTime = factory.wrappedFactory.reactor
+        self._began_seconds = self._clock.seconds()
+        super().makeConnection(transport)
+
+    @property
+    def is_old(self) -> bool:
+        """
+        True if the client is to open another one: this one has the certificates, and the caller, with which it began.
+        """
+        return bool(self._clock.seconds() - self._began_seconds >= _CONNECTION_SECONDS)
 
     @cached_property
     def certificate(self) -> bytes:
