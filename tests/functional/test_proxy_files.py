@@ -88,7 +88,7 @@ class ProxyFileCase(ProxyCase):
         refused = self.ask("POST", call, {"model": {"modelId": "other"}}, Origin="https://other.example.com")
         self.assertEqual(refused[0], 403, refused)
         self.assertEqual(self.ask("GET", "/readyz", Host="other.example.com")[0], 421)
-        status, listed = self.ask("GET", "/api/v1/ListModels", Authorization=f"Bearer {TOKEN[: 8 * 1024]}")
+        status, listed = self.ask("GET", "/api/v1/ListModels", Authorization=f"Bearer {TOKEN[: 15 * 1024]}")
         self.assertEqual([each["modelId"] for each in json.loads(listed)["models"]], ["walker"], status)
 
     def check_events(self) -> None:

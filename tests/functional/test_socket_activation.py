@@ -6,13 +6,17 @@ import shutil
 import signal
 import socket
 import tempfile
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.support.daemon import TIMEOUT_SECONDS, Daemon
+from tests.support.daemon import TIMEOUT_SECONDS, Daemon, wait_until
 from tests.support.service_manager import FakeServiceManager, passing
 from twisted_registry.client import BlockingClient
+from twisted_registry.client.errors import Unavailable
 
 _SETTINGS = b"\x04"
 """The type of the first frame in both directions."""
@@ -84,6 +88,15 @@ class ActivationTests(SynchronousTestCase):
         connection.sendall(_HTTP2_START)
         return connection
 
+    def serves(self, client: BlockingClient) -> bool:
+        """
+        Return whether the daemon accepts calls.
+        """
+        try:
+            return client.is_serving()
+        except Unavailable:
+            return False
+
     def test_restart(self) -> None:
         """
         While the daemon is restarted, connections wait, and none is refused.
@@ -102,6 +115,40 @@ class ActivationTests(SynchronousTestCase):
         self.assertEqual(greeted.recv(64)[3:4], _SETTINGS)
         with BlockingClient(f"unix:{self.path}") as client:
             self.assertEqual([model.model_id for model in client.models()], ["walker"])
+        self.assertEqual(second.stop(), 0, second.log)
+
+    def test_stopping(self) -> None:
+        """
+        While a daemon waits for a running call, it leaves new connections at the Unix socket to the next one.
+        """
+        first = self.start()
+        sent, released = threading.Event(), threading.Event()
+
+        def pieces() -> Iterator[bytes]:
+            yield b"1"
+            sent.set()
+            released.wait(TIMEOUT_SECONDS)
+            yield b"2"
+
+        with BlockingClient(f"unix:{self.path}", retry_seconds=0) as client, ThreadPoolExecutor(1) as executor:
+            client.save_model("walker")
+            storing = executor.submit(client.store, "walker", pieces(), size_bytes=2)
+            self.addCleanup(released.set)
+            self.assertTrue(sent.wait(TIMEOUT_SECONDS))
+            wait_until(lambda: client.statuses("calls")["calls"] == "2", "the call has begun")
+            first.ask_to_stop()
+            wait_until(lambda: not self.serves(client), "calls are refused")
+            greeted = self.greet()
+            released.set()
+            self.assertEqual(storing.result(TIMEOUT_SECONDS).size_bytes, 2)
+        self.assertEqual(first.wait(), 0, first.log)
+        greeted.setblocking(False)
+        self.assertRaises(BlockingIOError, greeted.recv, 1)
+        greeted.settimeout(TIMEOUT_SECONDS)
+        while self.manager.receive().partition("\n")[0] != "STOPPING=1":
+            pass
+        second = self.start()
+        self.assertEqual(greeted.recv(64)[3:4], _SETTINGS)
         self.assertEqual(second.stop(), 0, second.log)
 
     def test_reload(self) -> None:
