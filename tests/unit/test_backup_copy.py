@@ -337,26 +337,27 @@ class DamageTests(CopyCase):
     An archive with damage.
     """
 
-    def test_copied_as_it_is(self) -> None:
+    def test_reported(self) -> None:
         """
-        Damaged files are reported, and the copy has the same damage; all else is intact.
+        Damage is reported each time; the copy has these versions without data, which is beside them, and all else.
         """
         put(self.archive, "m", 4)
         flip_bit(self.root / "m" / "m-v000001.data")
         (self.root / "m" / "m-v000002.yaml").write_text("!")
         (self.root / "m" / "m-v000003.data").unlink()
         (self.root / "m" / ".retention").write_text("!")
+        others = {(Kind.VERSION_YAML, "m", 2), (Kind.DATA_MISSING, "m", 3), (Kind.RETENTION, "m", None)}
+        for _ in range(2):
+            backup, found = self.copied()
+            self.assertEqual(set(damage(found)), {(Kind.DATA_HASH, "m", 1), *others})
+            self.assertEqual(set(damage(findings(backup))), {(Kind.DATA_MISSING, "m", 1), *others})
+            self.assertEqual((backup / "m" / ".new-damaged-m-v000001.data").read_bytes(), b"eata 1")
+            self.assertEqual((backup / "m" / ".new-damaged-m-v000002.data").read_bytes(), b"data 2")
+            self.assertEqual(self.counts.damaged, 4)
+        flip_bit(self.root / "m" / "m-v000001.data")
         backup, found = self.copied()
-        expected = {
-            (Kind.DATA_HASH, "m", 1),
-            (Kind.VERSION_YAML, "m", 2),
-            (Kind.DATA_MISSING, "m", 3),
-            (Kind.RETENTION, "m", None),
-        }
-        self.assertEqual(set(damage(found)), expected)
-        self.assertEqual(set(damage(findings(backup))), expected)
-        self.assertEqual((backup / "m" / "m-v000002.data").read_bytes(), b"data 2")
-        self.assertEqual(self.counts.damaged, 4)
+        self.assertEqual((backup / "m" / "m-v000001.data").read_bytes(), b"data 1")
+        self.assertEqual(set(damage(found)), others)
 
     def test_repaired(self) -> None:
         """

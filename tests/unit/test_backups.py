@@ -5,12 +5,14 @@ Tests of folders of backups, and of restores: what is complete, what is kept, an
 import errno
 from pathlib import Path
 
-from tests.support.backups import back_up
+from tests.support.backups import back_up, opened_copy
 from tests.support.damage import findings
 from tests.support.faulty_system import FaultySystem, Killed
 from tests.support.filesystem_case import FilesystemCase
+from twisted_registry.domain.annotations import Annotations
 from twisted_registry.domain.errors import CannotStart
 from twisted_registry.domain.models import ModelInfo
+from twisted_registry.domain.retention import RetentionPolicy
 from twisted_registry.storage.filesystem.archive import FilesystemArchive
 from twisted_registry.storage.filesystem.backup.backups import Backups, newest_backup
 from twisted_registry.storage.filesystem.backup.copy import ArchiveCopy
@@ -18,6 +20,7 @@ from twisted_registry.storage.filesystem.backup.restore import Restore, keep_num
 from twisted_registry.storage.filesystem.backup.target import CannotCopy
 from twisted_registry.storage.filesystem.number_raiser import NumberRaiser
 from twisted_registry.storage.filesystem.verify.findings import CannotVerify
+from twisted_registry.testing.archive_lifecycle import remove_all
 from twisted_registry.testing.samples import data_of, put
 
 DAY = 86400.0
@@ -196,8 +199,11 @@ class InterruptionTests(BackupsCase):
 
     def test_next_uses_it(self) -> None:
         """
-        The next backup uses the files that an interrupted one has copied.
+        The next backup uses the files that an interrupted one has copied, without what was deleted since.
         """
+        self.archive.save_model(ModelInfo("a"))
+        self.archive.save_annotations("m", 2, Annotations({"good": "yes"}, {}))
+        self.archive.save_retention_prefix("team/", RetentionPolicy(keep_last=3))
         system = FaultySystem(str(self.target))
 
         def die(call: str) -> None:
@@ -208,8 +214,17 @@ class InterruptionTests(BackupsCase):
         self.addCleanup(system.close_all)
         self.assertRaises(Killed, back_up, self.root, self.target, system)
         system.close_all()
-        _, _, counts = back_up(self.root, self.target)
-        self.assertEqual((counts.size_bytes, counts.new_bytes), (18, 6))
+        self.archive.delete_model("a")
+        self.archive.delete_version("m", 1)
+        self.archive.save_annotations("m", 2, Annotations({}, {}))
+        self.archive.save_retention_prefix("team/", None)
+        remove_all(self.archive)
+        backup, found, counts = back_up(self.root, self.target)
+        self.assertEqual((found, findings(backup), counts.size_bytes, counts.new_bytes), ([], [], 12, 6))
+        copy = opened_copy(backup, self.restored)
+        self.addCleanup(copy.close)
+        self.assertEqual((copy.model_ids(), copy.version_numbers("m")), (["m"], [2, 3]))
+        self.assertEqual((copy.load_annotations("m", [2]), copy.retention_prefixes()), ([Annotations({}, {})], {}))
 
     def test_restore(self) -> None:
         """

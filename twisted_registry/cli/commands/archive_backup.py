@@ -21,7 +21,7 @@ The backup is a folder in TARGET, named by the time when the backup began. It is
 that was acknowledged before the command began and was not deleted meanwhile. Files that have not changed since the
 last backup are not copied again: both backups share them by hard links. All copied data is checked against its SHA-256.
 Only a complete backup gets its name; if it was interrupted, the same command goes on with what it has copied. DIR is
-not changed. Damaged files are reported, and copied as they are.
+not changed. Damaged files are reported, and do not keep the rest from being copied.
 
 \b
 Exit status:

@@ -189,7 +189,9 @@ class ArchiveCopy:
                 content = read_small_file(self.system, within(self.root, path))
                 if isinstance(content, bytes):
                     folder.write(name, content)
-                elif isinstance(content, Unreadable) and name == IDENTITY:
+                else:
+                    folder.remove(name)
+                if isinstance(content, Unreadable) and name == IDENTITY:
                     yield Finding(kind, None, None, path, content.reason, not content.is_damage)
         yield from prefix_findings(self.system, self.root)
 

@@ -6,6 +6,7 @@ from attrs import define, field, frozen
 
 from twisted_registry.storage.filesystem.backup.target import TargetData, TargetFolder
 from twisted_registry.storage.filesystem.failures import Malformed
+from twisted_registry.storage.filesystem.layout import TEMP_PREFIX
 from twisted_registry.storage.filesystem.metadata import parse_version
 from twisted_registry.storage.filesystem.pinned_directory import open_file
 from twisted_registry.storage.filesystem.system import System, close_quietly, within
@@ -52,7 +53,8 @@ class VersionCopier:
 
     def copy(self, model: PinnedModel, number: int, target: TargetFolder) -> CopiedVersion:
         """
-        Copy a version with its labels and metrics.  What is damaged is copied as it is, and reported.
+        Copy a version with its labels and metrics.  If it is damaged, that is reported, and its data is kept as a temp
+        file: under its own name a later copy would take it for intact.
 
         Raises:
             CannotCopy: the target cannot be written.
@@ -105,17 +107,20 @@ class VersionCopier:
             target.write(name, content)
 
     def _copy_damaged(self, model: PinnedModel, number: int, yaml: bytes, target: TargetFolder) -> None:
+        data_name = model.folder.version_data_name(number)
+        target.remove(data_name)
         try:
             size_bytes = parse_version(yaml, "", number).size_bytes
         except Malformed:
             size_bytes = -1
         if target.keep_version(model.folder, number, yaml, size_bytes):
             return  # an earlier copy has it intact
-        data = target.data(model.folder.version_data_name(number))
+        name = f"{TEMP_PREFIX}damaged-{data_name}"
+        data = target.data(name)
         try:
             self._copy_unchecked(model.folder.version_data(number), data)
         except (OSError, Malformed):
-            target.remove(model.folder.version_data_name(number))
+            target.remove(name)
         finally:
             data.close()
 
