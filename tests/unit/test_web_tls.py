@@ -10,13 +10,14 @@ import trustme
 from twisted.internet.address import IPv4Address
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from twisted_registry.web.hosts import HostNames
 from twisted_registry.web.pages import LivePage, Page
 from twisted_registry.web.requests import BoundedRequest
 from twisted_registry.web.site import BoundedSite, make_site
-from twisted_registry.web.tls import ServerContext, TlsFactory, UnusableCertificate
+from twisted_registry.web.tls import HandshakeLimit, ServerContext, TlsFactory, UnusableCertificate
 
 _ADDRESS = IPv4Address("TCP", "127.0.0.1", 1)
 
@@ -63,7 +64,7 @@ class TlsTests(SynchronousTestCase):
         self.context = ServerContext()
         self.use_new()
         self.site = make_site({"livez": LivePage(), "who": _WhoPage(), "long": _LongPage()}, Clock(), HostNames())
-        self.factory = TlsFactory(self.context, False, self.site, self.clock)
+        self.factory = TlsFactory(self.context, self.site, self.clock, HandshakeLimit(self.clock))
 
     def use_new(self) -> bytes:
         """
@@ -192,7 +193,7 @@ class TlsTests(SynchronousTestCase):
         """
         clock = Clock()
         site = BoundedSite(make_site({}, clock, HostNames()).wrappedFactory, connections_max=1)
-        factory = TlsFactory(self.context, False, site, clock)
+        factory = TlsFactory(self.context, site, clock, HandshakeLimit(clock))
         first, second = _Wire(), _Wire()
         factory.buildProtocol(_ADDRESS).makeConnection(first)
         factory.buildProtocol(_ADDRESS).makeConnection(second)
@@ -201,3 +202,19 @@ class TlsTests(SynchronousTestCase):
         self.assertTrue(second.disconnecting or second.disconnected)
         next(iter(site.protocols)).is_answering = True
         self.assertIsNone(factory.buildProtocol(_ADDRESS))
+
+    def test_handshakes(self) -> None:
+        """
+        In each second, an address begins only so many connections, and so do all together; the log says so once.
+        """
+        clock = Clock()
+        limit = HandshakeLimit(clock, host_max=2, all_max=3)
+        factory = TlsFactory(self.context, self.site, clock, limit)
+        first, second, third = (IPv4Address("TCP", f"192.0.2.{number}", 1) for number in (1, 2, 3))
+        with capturedLogs() as logged:
+            for _ in range(2):
+                clock.advance(1)
+                asked = (first, first, first, second, second, third)
+                accepted = [factory.buildProtocol(address) is not None for address in asked]
+                self.assertEqual(accepted, [True, True, False, True, False, False])
+        self.assertEqual([event["host"] for event in logged], ["192.0.2.1"])

@@ -105,9 +105,9 @@ class WebEdge:
         if self._tls is None:
             return self._site
         # Imported late: without TLS, the library is not needed.
-        from twisted_registry.web.tls import TlsFactory
+        from twisted_registry.web.tls import HandshakeLimit, TlsFactory
 
-        return TlsFactory(self._tls, False, self._site, self._reactor)
+        return TlsFactory(self._tls, self._site, self._reactor, HandshakeLimit(self._reactor))
 
     def log(self) -> None:
         """

@@ -1,3 +1,3 @@
 """
-The web edge: HTTP for metrics and probes.
+The web edge: HTTP for calls in JSON, events, data, metrics, probes and the page.
 """

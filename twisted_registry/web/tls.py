@@ -5,14 +5,22 @@ The certificates can be replaced while the server runs.  A connection keeps thos
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from OpenSSL import SSL, crypto
-from twisted.internet.interfaces import IAddress, IOpenSSLServerConnectionCreator
+from twisted.internet.interfaces import IAddress, IOpenSSLServerConnectionCreator, IProtocolFactory, IReactorTime
 from twisted.internet.ssl import Certificate, CertificateOptions, KeyPair, TLSVersion
+from twisted.logger import Logger
 from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
 from zope.interface import implementer
+
+_log = Logger()
+
+_HOST_MAX = 100
+_ALL_MAX = 300
+_LOG_SECONDS = 60.0
 
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
@@ -81,6 +89,43 @@ class ServerContext:
         return SSL.Connection(self._context, None)
 
 
+class HandshakeLimit:
+    """
+    The limit on connections that begin in a second: a handshake takes about a millisecond of the reactor.
+    """
+
+    def __init__(self, clock: IReactorTime, host_max: int = _HOST_MAX, all_max: int = _ALL_MAX) -> None:
+        """
+
+        Args:
+            clock: the clock.
+            host_max: the most from one address.
+            all_max: the most from all.
+        """
+        self._clock = clock
+        self._host_max = host_max
+        self._all_max = all_max
+        self._second = 0
+        self._begun: Counter[str] = Counter()
+        self._quiet_until = 0.0
+
+    def permit(self, host: str) -> bool:
+        """
+        Count a connection, and return whether it may begin.
+        """
+        now = self._clock.seconds()
+        if int(now) != self._second:
+            self._second = int(now)
+            self._begun.clear()
+        if self._begun[host] < self._host_max and self._begun.total() < self._all_max:
+            self._begun[host] += 1
+            return True
+        if now >= self._quiet_until:
+            self._quiet_until = now + _LOG_SECONDS
+            _log.warn("too many HTTPS connections begin in a second, such as from {host}; some are closed", host=host)
+        return False
+
+
 class TlsFactory(TLSMemoryBIOFactory):
     """
     Connections with TLS to a site.
@@ -88,10 +133,24 @@ class TlsFactory(TLSMemoryBIOFactory):
 
     noisy = False
 
+    def __init__(self, context: ServerContext, site: IProtocolFactory, clock: Any, limit: HandshakeLimit) -> None:
+        """
+
+        Args:
+            context: the certificates.
+            site: the site.
+            clock: the reactor.
+            limit: the limit on connections that begin.
+        """
+        super().__init__(context, False, site, clock)
+        self._limit = limit
+
     def buildProtocol(self, addr: IAddress | None) -> Any:  # noqa: N802
         """
-        Return the protocol of a new connection; ``None`` if the site accepts no more.
+        Return the protocol of a new connection; ``None`` if there are too many.
         """
+        if not self._limit.permit(getattr(addr, "host", "")):
+            return None
         site_protocol = self.wrappedFactory.buildProtocol(addr)
         return None if site_protocol is None else _TlsConnection(self, site_protocol)
 
