@@ -14,7 +14,9 @@ from tests.support.daemon import Daemon, clean_environment, free_port, run_twist
 from tests.support.exposition import Samples
 from tests.support.guide import blocks
 from tests.support.webhook_receiver import Received, WebhookReceiver, new_secret, write_secret
+from twisted_registry.access.file_kinds import BadFile
 from twisted_registry.client import BlockingClient
+from twisted_registry.daemon.deliveries import read_destinations
 from twisted_registry.deliveries import file
 from twisted_registry.deliveries.file import parse_deliveries
 
@@ -201,6 +203,14 @@ class WebhookTests(DeliveriesTestCase):
                 self.assertEqual(ended.returncode, 1)
                 self.assertRegex(ended.stderr + ended.stdout, problem)
         self.assertFalse((self.directory / "journal").exists())
+
+    def test_authorities_that_cannot_be_used(self) -> None:
+        """
+        A file of authorities that does not exist is named before the start.
+        """
+        self.write(self.webhook("ci", 'ca_file = "missing.pem"\n'))
+        error = self.assertRaises(BadFile, read_destinations, self.file, self.file.read_bytes())
+        self.assertRegex(str(error), "webhook ci: the authorities in .*missing.pem cannot be read: .*No such file")
 
     def test_a_journal_that_cannot_be_used(self) -> None:
         """

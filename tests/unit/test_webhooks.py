@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from email.utils import formatdate
 from ipaddress import ip_network
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import trustme
 from twisted.internet import reactor
 from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from tests.support.daemon import free_port
@@ -341,6 +343,41 @@ class TlsTests(WebhookTestCase):
             outcome = await self.sent(receiver, ca_file)
             self.assertIn("the connection failed", outcome.problem)
             self.assertEqual(receiver.received, [])
+
+    async def test_a_receiver_that_does_not_end_the_connection(self) -> None:
+        """
+        The connection ends with the reply, although the receiver keeps it open.
+        """
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.authority.issue_cert("ci.example.com").configure_cert(context)
+        ended: list[bytes] = []
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            thread = Thread(target=self.keep_open, args=(server, context, ended), daemon=True)
+            thread.start()
+            webhook = self.webhook(f"https://ci.example.com:{server.getsockname()[1]}/", ca_file=self.ca_file)
+            self.assertEqual(await self.send(webhook, Names(["127.0.0.1"])), DELIVERED)
+            while not ended:
+                await deferLater(reactor, 0.01)
+        thread.join()
+        self.assertEqual(ended, [b""])
+
+    def keep_open(self, server: socket.socket, context: ssl.SSLContext, ended: list[bytes]) -> None:
+        """
+        Answer one request, and wait until the other side ends the connection, without an answer to the end of TLS.
+        """
+        plain, _ = server.accept()
+        secured = context.wrap_socket(plain, server_side=True)
+        secured.recv(65536)
+        secured.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+        below = socket.socket(fileno=secured.detach())
+        data = b"..."
+        with below:
+            while data:
+                try:
+                    data = below.recv(65536)
+                except ConnectionResetError:
+                    data = b""
+        ended.append(data)
 
     async def test_authorities_that_cannot_be_read(self) -> None:
         """

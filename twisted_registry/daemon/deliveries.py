@@ -20,7 +20,7 @@ from twisted_registry.contracts.ownership import IIdentifiableArchive
 from twisted_registry.contracts.registry import IRegistry
 from twisted_registry.daemon.pools import Pools
 from twisted_registry.deliveries.command import CommandRunner
-from twisted_registry.deliveries.connection import NotSent
+from twisted_registry.deliveries.connection import NotSent, tls_options
 from twisted_registry.deliveries.deliveries import Deliveries
 from twisted_registry.deliveries.destinations import Command, Destination, Webhook
 from twisted_registry.deliveries.file import BadDeliveries, parse_deliveries
@@ -56,7 +56,16 @@ def read_destinations(path: Path, content: bytes) -> Sequence[Destination]:
     for each in found:
         if isinstance(each, Webhook):
             _read_secrets(each.secret_file)
+            _check_authorities(each)
     return found
+
+
+def _check_authorities(webhook: Webhook) -> None:
+    try:
+        if webhook.ca_file is not None:
+            tls_options("localhost", webhook.ca_file)
+    except NotSent as error:
+        raise BadFile(f"webhook {webhook.name}: {error}") from None
 
 
 def _read_secrets(path: Path) -> Sequence[bytes]:

@@ -30,10 +30,14 @@ class NotSent(Exception):
 
 class _BoundedProtocol(ProtocolWrapper):
     """
-    A connection that ends if the other side sends too much.
+    A connection that ends if the other side sends too much, and ends at once.
     """
 
     _received_bytes = 0
+
+    def loseConnection(self) -> None:  # noqa: N802
+        # TLS would wait for the other side to end the connection too, without a limit.
+        cast(Any, self.transport).abortConnection()
 
     def dataReceived(self, data: bytes) -> None:
         self._received_bytes += len(data)
