@@ -255,6 +255,21 @@ class HistoryTests(ActionsCase):
         expect(history.locator("li").first).to_contain_text("again")
         self.assertIs(self.page.evaluate("document.activeElement === document.body"), False)
 
+    def test_restore(self) -> None:
+        """
+        An alias that was removed is restored where it was, also with the dark theme.
+        """
+        self.page.emulate_media(color_scheme="dark")
+        self.assertEqual(self.http.post("DeleteAlias", modelId=self.model_id, alias="production")[0], 200)
+        self.open_model()
+        dialog = self.open_dialog("Restore production at 2…")
+        expect(dialog).to_contain_text("production exists again: it names version 2.")
+        self.confirm("Restore")
+        expect(self.dialog).to_have_count(0)
+        self.assertEqual(self.aliases(), {"production": 2})
+        self.assertEqual(self.moves()[0]["reason"], "restored")
+        self.check_accessibility()
+
     def test_overtaken_roll_back(self) -> None:
         """
         If somebody else moves the alias while the dialog is open, nothing is moved.

@@ -5,6 +5,7 @@ Tests of the metrics of a daemon, as curl and a real Prometheus read them, and o
 import json
 import re
 import socket
+import ssl
 import subprocess
 import time
 import urllib.error
@@ -33,9 +34,14 @@ _COGMENT = "cogmentAPI.ModelRegistrySP"
 class MetricsTestCase(StartFailureTestCase):
     """
     A directory for a daemon with a web edge.
+
+    Attributes:
+        web_port: its port for HTTP.
+        tls: trusts the certificate of the daemon; ``None`` if it has none.
     """
 
     web_port = 0
+    tls: ssl.SSLContext | None = None
 
     def start(self, *flags: str) -> Daemon:
         """
@@ -50,8 +56,9 @@ class MetricsTestCase(StartFailureTestCase):
         """
         Return a page of the web edge.
         """
-        request = urllib.request.Request(f"http://127.0.0.1:{self.web_port}{path}", headers={"Accept": accept})
-        with urllib.request.urlopen(request) as reply:
+        origin = f"https://localhost:{self.web_port}" if self.tls else f"http://127.0.0.1:{self.web_port}"
+        request = urllib.request.Request(f"{origin}{path}", headers={"Accept": accept})
+        with urllib.request.urlopen(request, context=self.tls) as reply:
             text: str = reply.read().decode()
         return text
 
@@ -110,7 +117,7 @@ class ScrapeTests(MetricsTestCase):
         """
         Every metric that is declared is there, except those that an error or an unread model would make.
         """
-        certify(self.directory)
+        self.tls = ssl.create_default_context(cadata=certify(self.directory).decode())
         tls = "--tls-certificate", "registry.pem", "--tls-key", "registry.key"
         self.start("--metrics-models", "none", "--audit-file", "audit.log", *tls)
         self.wait_for("twisted_registry_archive_free_bytes", lambda free: free > 0)
@@ -127,7 +134,7 @@ class ScrapeTests(MetricsTestCase):
         self.assertEqual(self.get("/readyz"), "ok\n")
         self.assertEqual(json.loads(self.get("/version")), {"version": __version__})
         with self.assertRaises(urllib.error.HTTPError) as caught:
-            self.get("/")
+            self.get("/nothing")
         self.assertEqual(caught.exception.code, 404)
         caught.exception.close()
 

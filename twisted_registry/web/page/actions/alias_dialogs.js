@@ -72,7 +72,7 @@ export function RollBack({ modelId, last, onClose }) {
       onConfirm=${() => move.run({ alias, number, before, reason })}
       onClose=${onClose}
     >
-      <${Effect} alias=${alias} before=${before} number=${number} isArchived />
+      <${Effect} ...${{ alias, before, number }} isArchived isRestored />
       <${Reason} value=${reason} onChange=${setReason} />
       <${MoveFailure} error=${move.error} alias=${alias} />
     <//>
@@ -80,7 +80,7 @@ export function RollBack({ modelId, last, onClose }) {
 }
 
 /** Say exactly what a move does. */
-function Effect({ alias, before, number, isArchived }) {
+function Effect({ alias, before, number, isArchived, isRestored = false }) {
   const name = html`<strong><bdi>${alias}</bdi></strong>`;
   if (before === number) {
     return html`<p>${name} names version ${number} already.</p>`;
@@ -89,7 +89,7 @@ function Effect({ alias, before, number, isArchived }) {
     <p>
       ${before
         ? html`${name} moves from version ${before} to version ${number}.`
-        : html`${name} is a new alias: it names version ${number}.`}
+        : html`${name} ${isRestored ? "exists again" : "is a new alias"}: it names version ${number}.`}
       ${" "}Those who follow the alias get version ${number} at once.
       ${!isArchived && html`${" "}The version is archived first.`}
     </p>
