@@ -5,13 +5,14 @@ Pods as Kubernetes runs them, as far as a daemon can notice: its arguments, its 
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 from attrs import define, field
+
+from tests.support.containers import as_user, has_users, with_read_only_root
 
 Objects = Mapping[tuple[str, str], Mapping[str, Any]]
 
@@ -25,17 +26,6 @@ def objects_in(path: Path) -> Objects:
     """
     documents = yaml.safe_load_all(path.read_text())
     return {(each["kind"], each["metadata"]["name"]): each for each in documents}
-
-
-_READ_ONLY = """
-count=$1; shift
-while [ "$count" -gt 0 ]; do
-    mount --bind "$1" "$1" || exit 1
-    shift; count=$((count - 1))
-done
-mount -o remount,bind,ro / && exec "$@"
-"""
-"""A script that keeps some directories writable, makes the root read-only, and starts a command."""
 
 
 @define(eq=False)
@@ -105,44 +95,22 @@ class Pod:
         """
         True if this process can start others as the user of the pod.
         """
-        return os.geteuid() == 0 and shutil.which("setpriv") is not None
+        return has_users()
 
     @property
     def prefix(self) -> Sequence[str]:
         """
-        The command that starts another one as the user of the pod.
-
-        The capability lets it read the interpreter and its packages, wherever they are.  The checks of the daemon look
-        at the owners and modes of files.
+        The command that starts another one as the user of the pod, and with its read-only root.
         """
         security = self.spec["securityContext"]
         assert security["runAsNonRoot"]
         if not self.has_users:
             return ()
-        read_only = (
-            self._with_read_only_root()
-            if self.container.get("securityContext", {}).get("readOnlyRootFilesystem")
-            else ()
-        )
-        user, group, more = (str(security[key]) for key in ("runAsUser", "runAsGroup", "fsGroup"))
-        capability = "+dac_read_search"
-        return (
-            *read_only,
-            "setpriv",
-            *("--reuid", user, "--regid", group, "--groups", more),
-            *("--inh-caps", capability, "--ambient-caps", capability),
-        )
-
-    def _with_read_only_root(self) -> Sequence[str]:
-        """
-        Return the command that starts another one in a file system that it can only read, except for the volumes.
-        """
-        if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
-            return ()
-        writable = [self.place(mount["name"]) for mount in self.container["volumeMounts"] if not mount.get("readOnly")]
-        for each in writable:
-            each.mkdir(parents=True, exist_ok=True)
-        return ("unshare", "--mount", "sh", "-c", _READ_ONLY, "sh", str(len(writable)), *map(str, writable))
+        read_only: Sequence[str] = ()
+        if self.container.get("securityContext", {}).get("readOnlyRootFilesystem"):
+            mounts = self.container["volumeMounts"]
+            read_only = with_read_only_root([self.place(each["name"]) for each in mounts if not each.get("readOnly")])
+        return (*read_only, *as_user(security["runAsUser"], security["runAsGroup"], security["fsGroup"]))
 
     def inside(self, text: str) -> str:
         """
