@@ -16,10 +16,13 @@ from twisted.logger import ILogObserver, Logger, LogLevel, LogPublisher
 from twisted.python.log import LogPublisher as LegacyLogPublisher
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from tests.support.logs import LoggedLines
+from tests.unit.test_access_log import RECORD
 from twisted_registry.config.logging import LOG_LEVELS, LoggingSettings
 from twisted_registry.daemon import logging as log
 from twisted_registry.daemon.logging import LoggedService, describe_loss, make_observer
 from twisted_registry.daemon.options import Options
+from twisted_registry.observability.access_log import AccessLog
 
 
 def attached(twistd_options: dict[str, Any] | None, *arguments: str) -> Any:
@@ -127,6 +130,47 @@ class LoggedServiceTests(SynchronousTestCase):
         self.addCleanup(signal.signal, signal.SIGUSR1, signal.SIG_DFL)
         Logger(namespace="here", observer=observer).info("to the file")
         self.assertEqual(json.loads(Path(path).read_text())["message"], "to the file")
+
+    def access_log(self, *arguments: str, **twistd_options: Any) -> AccessLog:
+        """
+        Return the access log of an attached service.
+        """
+        application = attached({"nodaemon": 1, **twistd_options}, *arguments)
+        self.addCleanup(signal.signal, signal.SIGUSR1, signal.SIG_DFL)
+        (service,) = IServiceCollection(application)
+        found = service.make_access_log()
+        assert isinstance(found, AccessLog)
+        return found
+
+    def test_access_log(self) -> None:
+        """
+        Lines of the access log are in the log's file and format, whatever the level is.
+        """
+        for log_format in ("json", "text"):
+            path = self.mktemp()
+            arguments = (f"--log-format={log_format}", "--log-level=error", "--access-log=all")
+            self.access_log(*arguments, logfile=path).write(RECORD)
+            (line,) = Path(path).read_text().splitlines()
+            if log_format == "json":
+                self.assertEqual(json.loads(line)["request_id"], "r-1")
+            else:
+                self.assertRegex(line, r"^\S+ \[twisted_registry.access#info\] /tests.Tests/Test from .*, request r-1$")
+
+    def test_access_log_of_twistd(self) -> None:
+        """
+        If the log is left to twistd, it gets the lines of the access log too.
+        """
+        lines = LoggedLines(self)
+        self.access_log("--access-log=all", syslog=1).write(RECORD)
+        (line,) = lines.of("twisted_registry.access")
+        self.assertRegex(line, "^/tests.Tests/Test from .*, request r-1$")
+
+    def test_no_access_log(self) -> None:
+        """
+        By default there is none.
+        """
+        (service,) = IServiceCollection(attached({"nodaemon": 1}))
+        self.assertIsNone(service.make_access_log())
 
     def test_background(self) -> None:
         """

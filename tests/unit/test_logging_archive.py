@@ -126,6 +126,15 @@ class RepetitionTests(StorageErrorCase):
         self.save_and_fail()
         self.assertEqual(self.logged(), [self.warning(NO_ROOM, " (1 more since the last line)")])
 
+    def test_flood(self) -> None:
+        """
+        10,000 failures within a minute are one line.
+        """
+        errors = StorageErrorLog("filesystem:x", self.clock.seconds)
+        for _ in range(10_000):
+            errors.failed("save", StorageFull("No space left on device"))
+        self.assertEqual(len(self.logged()), 1)
+
     def test_causes(self) -> None:
         """
         Another cause is logged at once; the same cause is logged once, whichever operation failed.

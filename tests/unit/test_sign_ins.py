@@ -207,6 +207,21 @@ class RefusalsTests(SynchronousTestCase):
         self.assertIn("(50 not checked, 50 wrong, 1 missing, 1 without any permission)", second)
         self.assertIn(STRANGER, second)
 
+    def test_end_of_a_flood(self) -> None:
+        """
+        10,000 refusals within a minute are two lines, also if no others follow: one at once, and one with the number.
+        """
+        refusals = Refusals(now_seconds=self.clock.seconds, call_later=self.clock.callLater)
+        for _ in range(10_000):
+            refusals.refused(STRANGER, Credentials("x"), NotAuthenticated("no"))
+            refusals.exposed(STRANGER, "4f3a")
+        self.assertEqual(len(self.lines.of("twisted_registry.rpc")), 2)
+        self.clock.advance(60)
+        self.clock.advance(600)
+        _, _, refused, exposed = self.lines.of("twisted_registry.rpc")
+        self.assertIn("9999 calls", refused)
+        self.assertIn("(9998 more since the last line)", exposed)
+
     def test_closed(self) -> None:
         """
         Connections with too many failures are closed; a caller without permissions is not a stranger.
