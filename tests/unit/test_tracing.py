@@ -341,13 +341,14 @@ class TrustTests(TracedCallTestCase):
 
     def test_unsampled_parent(self) -> None:
         """
-        A call that its trusted caller does not record is not recorded here, and its context still goes on.
+        A call that its trusted caller does not record is not recorded here, and those that go on with it neither.
         """
-        self.make(succeed, ("traceparent", UNSAMPLED))
+        call = self.make(succeed, ("traceparent", UNSAMPLED))
         self.assertEqual(self.traces.ended(), ())
-        sent = dict(self.context.trailing)["traceparent"]
-        self.assertEqual(ids(sent)[0], ids(UNSAMPLED)[0])
-        self.assertTrue(sent.endswith("-00"))
+        self.assertNotIn("traceparent", dict(self.context.trailing))
+        assert call.span is not None
+        self.assertEqual(ids(call.span.traceparent)[0], ids(UNSAMPLED)[0])
+        self.assertTrue(call.span.traceparent.endswith("-00"))
 
     def test_bad_contexts(self) -> None:
         """

@@ -32,6 +32,7 @@ _ATTRIBUTES: Mapping[str, str] = {
     "alias": "twisted_registry.alias",
     "request_id": "twisted_registry.request.id",
     "caller": "user.id",
+    "peer": "network.peer.address",
     "sent": SENT,
 }
 """The attributes of spans, by the names of the facts."""
@@ -68,6 +69,8 @@ _TEXT_MAX_CHARACTERS = 256
 
 _CREATIONS_MAX = 10_000
 """For how many versions it is remembered which call has created them; each takes some 300 bytes."""
+
+_NO_CONTEXT = trace.set_span_in_context(trace.INVALID_SPAN)
 
 VersionId = tuple[str, int, int]
 
@@ -144,14 +147,12 @@ class Tracer:
                 parent = caller
             else:
                 links = [Link(caller)]
-        attributes = {
-            "rpc.system": "grpc",
-            "rpc.service": call.service,
-            "rpc.method": call.method,
-            "network.peer.address": _address_of(call.peer),
-        }
+        attributes = {"rpc.system": "grpc", "rpc.service": call.service, "rpc.method": call.method}
         name, kind = f"{call.service}/{call.method}", SpanKind.SERVER
-        return self.begin(name, parent, kind, attributes, links, call.began_ns)
+        span = self.begin(name, parent, kind, attributes, links, call.began_ns)
+        if span.is_recording:
+            span.note(peer=_address_of(call.peer))
+        return span
 
     def creation_of(self, info: VersionInfo) -> str:
         """See ``ITracer.creation_of``."""
@@ -193,7 +194,7 @@ class Tracer:
             began_ns: in nanoseconds since the Unix epoch; ``None`` for now.
         """
         # Never the context of this thread: these spans go from thread to thread by other means.
-        context = trace.set_span_in_context(NonRecordingSpan(parent))
+        context = trace.set_span_in_context(NonRecordingSpan(parent)) if parent.is_valid else _NO_CONTEXT
         return TracedSpan(self, self._tracer.start_span(name, context, kind, attributes, links, began_ns))
 
 

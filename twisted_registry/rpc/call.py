@@ -185,9 +185,11 @@ class CallContext:
     @property
     def trace_metadata(self) -> Sequence[Metadatum]:
         """
-        The trailing metadata with the context of its span; none before that begins, and if calls are not traced.
+        The trailing metadata with the context of its span; none before that begins, and if it is not recorded.
         """
-        return () if self.span is None else ((TRACEPARENT_KEY, self.span.traceparent),)
+        if self.span is None or not self.span.is_recording:
+            return ()
+        return ((TRACEPARENT_KEY, self.span.traceparent),)
 
     def seen(self, model_id: str) -> int:
         """

@@ -73,7 +73,7 @@ class CallTracing:
             span = call.span = self._begin(call)
             if span.is_recording:
                 self._describe(span, call, request)
-            call.set_trailing_metadata(call.trace_metadata)
+                call.set_trailing_metadata(call.trace_metadata)
             token = CURRENT_SPAN.set(span)
             try:
                 return await handler(request, call)
