@@ -9,7 +9,7 @@ import { countOf, countText, durationText, sizeText } from "../format.js";
 import { html, useEffect } from "../html.js";
 import { usePolled } from "../use_polled.js";
 
-const INTERVAL_MS = 5_000;
+const INTERVAL_MS = 10_000;
 
 export function ServerView() {
   useEffect(() => {
