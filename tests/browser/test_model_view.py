@@ -13,6 +13,7 @@ from tests.browser.case import PageTestCase
 
 MANY = 100_000
 ROW_PIXELS = 34
+EVENTS = "import(document.querySelector('script[type=module]').src.replace('main.js', 'events.js'))"
 
 
 def version(number: int) -> Mapping[str, Any]:
@@ -83,13 +84,28 @@ class ModelViewTests(PageTestCase):
         self.expected_problems += ["ERR_INTERNET_DISCONNECTED", "ERR_NETWORK_CHANGED", "ERR_FAILED"]
         self.page.route("**/api/v1/events", lambda route: route.abort())
         # The stream that is open is closed as a browser closes it for a page that nobody sees.
-        self.page.evaluate(
-            "import(document.querySelector('script[type=module]').src.replace('main.js', 'events.js'))"
-            ".then(({ events }) => { events.stop(); events.start(); })"
-        )
+        self.page.evaluate(f"{EVENTS}.then(({{ events }}) => {{ events.stop(); events.start(); }})")
         expect(self.page.get_by_text("Reconnecting")).to_be_visible()
         self.publish(self.model_id, 2.0)
         self.page.unroute("**/api/v1/events")
+        expect(self.row("Versions", "v2")).to_be_visible()
+        expect(self.page.get_by_text("Live", exact=True)).to_be_visible()
+
+    def test_expired_cursor(self) -> None:
+        """
+        A page that has missed events for too long loads again what it shows.
+        """
+        self.publish(self.model_id, 1.0)
+        self.show("models", self.model_id)
+        expect(self.row("Versions", "v1")).to_be_visible()
+        self.expected_problems.append("status of 400")
+        expired = {"type": "google.rpc.ErrorInfo", "debug": {"reason": "CURSOR_EXPIRED"}}
+        refusal = {"code": "out_of_range", "message": "too old", "details": [expired]}
+        self.page.route("**/api/v1/events", lambda route: route.fulfill(status=400, json=refusal), times=1)
+        self.page.evaluate(f"{EVENTS}.then(({{ events }}) => events.stop())")
+        expect(self.page.get_by_text("Not live")).to_be_visible()
+        self.publish(self.model_id, 2.0)
+        self.page.evaluate(f"{EVENTS}.then(({{ events }}) => events.start())")
         expect(self.row("Versions", "v2")).to_be_visible()
         expect(self.page.get_by_text("Live", exact=True)).to_be_visible()
 
@@ -147,6 +163,7 @@ class ModelViewTests(PageTestCase):
         """
         A model that is deleted while it is shown is reported.
         """
+        self.expected_problems.append("status of 404")  # calls that were under way
         self.publish(self.model_id, 1.0)
         self.show("models", self.model_id)
         expect(self.row("Versions", "v1")).to_be_visible()
@@ -165,6 +182,7 @@ class ManyVersionsTests(PageTestCase):
         """
         super().setUp()
         self.skips: list[int] = []
+        self.count = MANY
         model = {"modelId": "large", "latestNumber": MANY, "versionCount": MANY}
         self.answer("GetModel", model)
         self.answer("GetVersion", version(MANY))
@@ -181,9 +199,9 @@ class ManyVersionsTests(PageTestCase):
         request = json.loads(route.request.post_data or "{}")
         skip = request.get("skip", 0)
         self.skips.append(skip)
-        first = MANY - skip
+        first = self.count - skip
         numbers = range(first, max(0, first - request["pageSize"]), -1)
-        route.fulfill(json={"versions": [version(number) for number in numbers], "totalSize": MANY})
+        route.fulfill(json={"versions": [version(number) for number in numbers], "totalSize": self.count})
 
     def scroll(self, row: int) -> None:
         """
@@ -207,6 +225,21 @@ class ManyVersionsTests(PageTestCase):
         self.assertLess(len(self.skips), 10)
         self.assertLess(self.page.locator("[role=row]").count(), 60)
         self.screenshot("end")
+
+    def test_millions(self) -> None:
+        """
+        A list that is too high for a browser can be scrolled and walked through, too.
+        """
+        self.count = 40 * MANY
+        self.show("models", "large")
+        self.row("Versions", f"v{self.count}").focus()
+        for key, number in (("End", 1), ("ArrowUp", 2), ("Home", self.count), ("ArrowDown", self.count - 1)):
+            self.page.keyboard.press(key)
+            expect(self.page.locator(f"[data-index='{self.count - number}']")).to_be_focused()
+            expect(self.row("Versions", f"v{number}")).to_be_in_viewport()
+        self.page.evaluate("document.querySelector('[role=grid]').scrollTop = 4_000_000")
+        middle = re.compile(r"^(19|20)\d{5}$")
+        expect(self.page.locator("[data-address]").nth(20)).to_have_attribute("data-index", middle)
 
     def test_keys(self) -> None:
         """

@@ -3,7 +3,8 @@
 import { Observable } from "./observable.js";
 
 // A screen reader is not interrupted more often than this.
-const QUIET_MS = 2_500;
+const QUIET_MS = 5_000;
+const SAID_AT_ONCE = 3;
 const SHOWN_MS = 6_000;
 
 /** What the live region says. */
@@ -21,7 +22,9 @@ class Announcer extends Observable {
   }
 
   #speak() {
-    this.text = [...this.#waiting.values()].join(". ");
+    const texts = [...this.#waiting.values()];
+    const rest = texts.length - SAID_AT_ONCE;
+    this.text = texts.slice(0, SAID_AT_ONCE).join(". ") + (rest > 0 ? `. And ${rest} more changes` : "");
     this.#waiting.clear();
     this.notify();
     this.#timer = setTimeout(() => {

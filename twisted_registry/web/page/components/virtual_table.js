@@ -125,13 +125,10 @@ function useWindow(box, list, rowHeight) {
   const [, repaint] = useState(0);
   const refresh = () => repaint((count) => count + 1);
   const total = list.total ?? 0;
-  const full = total * rowHeight;
-  const height = Math.min(full, HEIGHT_MAX);
   const element = box.current;
-  const viewport = element?.clientHeight ?? 600;
+  const { height, viewport, scale } = measuresOf(element, total, rowHeight);
   const scrollTop = element?.scrollTop ?? 0;
-  // One to one, unless the table is too high for that.
-  const virtualTop = full > height ? (scrollTop / Math.max(1, height - viewport)) * (full - viewport) : scrollTop;
+  const virtualTop = scrollTop / scale;
   const first = Math.max(0, Math.floor(virtualTop / rowHeight) - OVERSCAN);
   const last = Math.min(total, Math.ceil((virtualTop + viewport) / rowHeight) + OVERSCAN);
 
@@ -160,7 +157,7 @@ function useWindow(box, list, rowHeight) {
     // Rows that came or went above the visible ones do not move these.
     const shift = list.takeShift();
     if (shift !== 0 && box.current.scrollTop > rowHeight) {
-      box.current.scrollTop += shift * rowHeight;
+      box.current.scrollTop += shift * rowHeight * scale;
     }
   });
 
@@ -229,14 +226,24 @@ function useFocusedRow(box) {
 }
 
 function scrollTo(box, index, total, rowHeight) {
-  const head = box.querySelector(".head").offsetHeight;
-  const full = total * rowHeight;
-  const scale = full > HEIGHT_MAX ? HEIGHT_MAX / full : 1;
-  const top = index * rowHeight * scale;
-  const room = box.clientHeight - head - rowHeight;
-  if (top < box.scrollTop) {
-    box.scrollTop = top;
-  } else if (top > box.scrollTop + room) {
-    box.scrollTop = top - room;
+  const { viewport, scale } = measuresOf(box, total, rowHeight);
+  const virtualTop = box.scrollTop / scale;
+  const top = index * rowHeight;
+  const room = viewport - rowHeight;
+  if (top < virtualTop) {
+    box.scrollTop = top * scale;
+  } else if (top > virtualTop + room) {
+    box.scrollTop = (top - room) * scale;
   }
+}
+
+/**
+ * Return the height of all rows in the document, that of the visible part, and by how much the table scrolls for each
+ * pixel of the list: 1, unless the list is too high.
+ */
+function measuresOf(box, total, rowHeight) {
+  const full = total * rowHeight;
+  const height = Math.min(full, HEIGHT_MAX);
+  const viewport = box ? box.clientHeight - box.querySelector(".head").offsetHeight : 600;
+  return { height, viewport, scale: full > height ? (height - viewport) / (full - viewport) : 1 };
 }
