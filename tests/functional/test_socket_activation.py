@@ -74,7 +74,7 @@ class ActivationTests(SynchronousTestCase):
         connection = socket.create_connection(("127.0.0.1", self.port))
         self.addCleanup(connection.close)
         connection.settimeout(TIMEOUT_SECONDS)
-        connection.sendall(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        connection.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         return connection
 
     def greet(self) -> socket.socket:
