@@ -44,9 +44,9 @@ class BackupsCase(FilesystemCase):
 
     def names(self) -> list[str]:
         """
-        Return the names in the folder of backups.
+        Return the names in the folder of backups, without the lock.
         """
-        return sorted(path.name for path in self.target.iterdir())
+        return sorted(path.name for path in self.target.iterdir() if path.name != ".lock")
 
     def killed_after(self, calls: int) -> FaultySystem:
         """
@@ -119,6 +119,20 @@ class FolderTests(BackupsCase):
             first.start()
             error = self.assertRaises(CannotCopy, second.start)
         self.assertIn("another backup", str(error))
+
+    def test_no_locks(self) -> None:
+        """
+        On a file system without locks, backups are made.
+        """
+        system = FaultySystem(str(self.target))
+
+        def fail(call: str) -> None:
+            if call.startswith("flock "):
+                raise OSError(errno.ENOLCK, "")
+
+        system.disturbance = fail
+        backup, _, _ = back_up(self.root, self.target, system)
+        self.assertEqual(findings(backup), [])
 
     def test_in_the_archive(self) -> None:
         """

@@ -27,6 +27,7 @@ _NAME = re.compile(r"\d{8}T\d{6}Z(?:-\d+)?")
 _STAMP = "%Y%m%dT%H%M%SZ"
 _PARTIAL = ".partial"
 _REMOVED = ".removed-"
+_LOCK = ".lock"
 
 
 @frozen
@@ -159,12 +160,18 @@ class Backups:
             raise self._unusable(error) from error
 
     def _lock(self) -> None:
+        # A separate file, because NFS locks only what is open for writing, which a folder cannot be.
         try:
-            self._system.flock(self._folder.descriptor)
-        except BlockingIOError as error:
-            raise CannotCopy(f"another backup is being made in {self._path!r}") from error
+            descriptor = self._system.open(within(self._folder, _LOCK), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
         except OSError as error:
             raise self._unusable(error) from error
+        self._closing.callback(close_quietly, self._system, descriptor)
+        try:
+            self._system.flock(descriptor)
+        except BlockingIOError as error:
+            raise CannotCopy(f"another backup is being made in {self._path!r}") from error
+        except OSError:
+            return  # a file system without locks
 
     def _pin(self, name: str) -> Folder:
         folder = pin_folder(self._system, within(self._folder, name))
