@@ -47,8 +47,8 @@ class WebSettings:
     port: int | None = setting(
         "http-port",
         whole(0, 65535),
-        "TCP port for HTTP, or for HTTPS with --tls-certificate: calls in JSON below /api/v1, and /metrics, /livez, "
-        "/readyz and /version; 0 picks a free port, which is logged",
+        "TCP port for HTTP, or for HTTPS with --tls-certificate: a page for browsers, calls in JSON below /api/v1, and "
+        "/metrics, /livez, /readyz and /version; 0 picks a free port, which is logged",
         None,
         "none",
     )
