@@ -100,3 +100,9 @@ export function utcTime(time) {
 export function hexOf(base64) {
   return Array.from(atob(base64 ?? ""), (byte) => byte.charCodeAt(0).toString(16).padStart(2, "0")).join("");
 }
+
+/** Return the text of an error as a sentence: the registry's begin in lower case, without a full stop. */
+export function sentence(text) {
+  const end = /[.!?]$/.test(text) ? "" : ".";
+  return text && text[0].toUpperCase() + text.slice(1) + end;
+}

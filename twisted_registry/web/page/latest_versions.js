@@ -32,7 +32,8 @@ class LatestVersions extends Observable {
     super();
     events.on({
       event: (event) => this.#apply(event),
-      resync: () => this.#forget(),
+      resync: () => this.#outdate(() => true),
+      live: () => this.#outdate((latest) => !latest.isAsked),
     });
   }
 
@@ -59,6 +60,7 @@ class LatestVersions extends Observable {
       return () => {};
     }
     latest.isAsked = true;
+    const { age } = latest;
     return this.#queue.add(
       async (signal) => {
         const version = await call("GetVersion", { reference: referenceTo(modelId, "latest") }, { signal });
@@ -68,11 +70,16 @@ class LatestVersions extends Observable {
         }
       },
       (error) => {
-        latest.isAsked = false;
-        if (error?.code === "not_found") {
-          latest.isAsked = true;
+        if (error === null) {
+          // Another view may have begun to wait for it; unless it was outdated, and is asked for again already.
+          if (latest.age === age) {
+            latest.outdate();
+          }
+        } else if (error.code === "not_found") {
           latest.version = null;
           latest.notify();
+        } else {
+          latest.isAsked = false;
         }
       },
     );
@@ -110,10 +117,8 @@ class LatestVersions extends Observable {
     }
   }
 
-  #forget() {
-    for (const latest of this.#models.values()) {
-      latest.outdate();
-    }
+  #outdate(isMeant) {
+    [...this.#models.values()].filter(isMeant).forEach((latest) => latest.outdate());
   }
 }
 

@@ -89,6 +89,7 @@ class SeriesCache {
     events.on({
       event: (event) => this.#apply(event),
       resync: () => this.#series.forEach((series) => series.outdate()),
+      live: () => this.#series.forEach((series) => series.error && series.outdate()),
     });
   }
 
@@ -108,7 +109,7 @@ class SeriesCache {
       return undefined;
     }
     series.isAsked = true;
-    const { modelId, metric, pointsMax } = series;
+    const { modelId, metric, pointsMax, age } = series;
     return this.#queue.add(
       async (signal) => {
         const request = { modelId, metrics: [metric], maxPoints: pointsMax };
@@ -116,9 +117,13 @@ class SeriesCache {
         series.take(numbers, values.map(metricValue));
       },
       (error) => {
-        series.isAsked = error !== null;
-        series.error = error;
-        series.notify();
+        if (error !== null) {
+          series.error = error;
+          series.notify();
+        } else if (series.age === age) {
+          // Another view may have begun to wait for it; unless it was outdated, and is asked for again already.
+          series.outdate();
+        }
       },
     );
   }

@@ -27,9 +27,12 @@ export function Tier({ isArchived }) {
     : html`<span class="tier" title="In memory: it may be evicted, and is lost with the process">transient</span>`;
 }
 
-/** Return a text whose control characters can be seen. */
+/**
+ * Return a text whose control characters can be seen. Those that turn the direction of text around could make one id look
+ * like another.
+ */
 function visible(text) {
-  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (found) =>
-    found < "\u0020" ? String.fromCharCode(0x2400 + found.charCodeAt(0)) : "\ufffd",
-  );
+  return text
+    .replace(/[\u0000-\u001f]/g, (found) => String.fromCharCode(0x2400 + found.charCodeAt(0)))
+    .replace(/[\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
 }

@@ -1,5 +1,6 @@
 // The error of a call, and what can be done about it.
 
+import { sentence } from "../format.js";
 import { html } from "../html.js";
 import { session } from "../session.js";
 
@@ -18,7 +19,7 @@ export function Problem({ error, onRetry = null, heading = "" }) {
   return html`
     <div class="problem" role="alert">
       <strong>${title}</strong>
-      <p>${error.message}</p>
+      <p>${sentence(error.message)}</p>
       ${error.requestId && html`<p class="faint">The server’s log has it as request <code>${error.requestId}</code>.</p>`}
       ${error.isUnauthenticated &&
       html`<button type="button" onClick=${() => session.offerSignIn()}>Sign in</button>`}

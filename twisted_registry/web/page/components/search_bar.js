@@ -1,5 +1,6 @@
 // The search: a filter in the registry's own language.
 
+import { sentence } from "../format.js";
 import { html, useEffect, useRef, useState } from "../html.js";
 
 // A filter is sent when the user stops typing.
@@ -54,7 +55,7 @@ export function SearchBar({ label, example, value, onChange, error = null }) {
         onKeyDown=${press}
       />
       <kbd aria-hidden="true">/</kbd>
-      ${error && html`<p id="search-error" class="wrong" role="alert">${error.message}</p>`}
+      ${error && html`<p id="search-error" class="wrong" role="alert">${sentence(error.message)}</p>`}
     </div>
   `;
 }

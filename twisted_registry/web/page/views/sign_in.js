@@ -1,6 +1,7 @@
 // The form for the user's token.
 
 import { call } from "../api.js";
+import { sentence } from "../format.js";
 import { html, useEffect, useRef, useState } from "../html.js";
 import { useObservable } from "../observable.js";
 import { session } from "../session.js";
@@ -42,7 +43,7 @@ export function SignIn() {
           aria-invalid=${Boolean(problem)}
           aria-describedby=${problem ? "token-help token-problem" : "token-help"}
         />
-        ${problem && html`<p id="token-problem" class="wrong" role="alert">${problem}</p>`}
+        ${problem && html`<p id="token-problem" class="wrong" role="alert">${sentence(problem)}</p>`}
         <p id="token-help" class="faint">
           The one that you use for <code>twisted-registry login</code>. It stays in this tab until you sign out or close it.
         </p>
