@@ -283,6 +283,41 @@ class SiteTests(SynchronousTestCase):
             self.clock.advance(20)
         self.assertIn(b"connection: close", transport.value().lower())
 
+    def test_requests_together(self) -> None:
+        """
+        A client that sends many requests without waiting gets a few answers, and then the connection is closed.
+        """
+        live = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        posted = b"POST /form HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx"
+        for request in (live, posted):
+            transport, protocol = self.connect()
+            protocol.dataReceived(request * 100)  # type: ignore[attr-defined]
+            self.assertEqual(transport.value().count(b" 200 OK"), 3)
+            self.assertEqual(transport.value().lower().count(b"connection: close"), 1)
+            self.assertTrue(transport.disconnecting)
+
+    def test_requests_behind_a_long_one(self) -> None:
+        """
+        So does a client that sends them while the first one is being answered.
+        """
+        transport, protocol = self.connect()
+        protocol.dataReceived(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")  # type: ignore[attr-defined]
+        for _ in range(100):
+            protocol.dataReceived(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")  # type: ignore[attr-defined]
+        self.rendered.callback(("text/plain", b"a 1\n"))
+        self.assertEqual(transport.value().count(b" 200 OK"), 4)
+        self.assertTrue(transport.disconnecting)
+
+    def test_one_request_after_another(self) -> None:
+        """
+        A client that waits for answers may send any number of requests.
+        """
+        transport, protocol = self.connect()
+        for _ in range(100):
+            protocol.dataReceived(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")  # type: ignore[attr-defined]
+        self.assertEqual(transport.value().count(b" 200 OK"), 100)
+        self.assertFalse(transport.disconnecting)
+
     def test_connections(self) -> None:
         """
         For a connection over the limit, the oldest that waits for a request is closed; that of a request that is being

@@ -97,7 +97,7 @@ class BoundedRequest(Request):
         if self._content_types:
             self.requestHeaders.setRawHeaders(b"content-type", self._content_types)
         if not self._is_refused:
-            if self.connection.is_old:
+            if not self.connection.begin_request():
                 self.channel.persistent = False
                 self.setHeader(b"connection", b"close")
             self._set_answering(True)

@@ -22,6 +22,9 @@ _IDLE_SECONDS = 30
 _CONNECTION_SECONDS = 3600
 """How long a connection may take new requests.  gRPC's may be as old."""
 
+_PIPELINED_MAX = 2
+"""The most requests that are answered together if the client does not wait for answers.  Hardly any does."""
+
 _CONNECTIONS_MAX = 512
 
 STREAMS_MAX = _CONNECTIONS_MAX * 3 // 4
@@ -37,6 +40,7 @@ class Connection(ProtocolWrapper):
     """
 
     is_answering = False
+    _begun = 0
 
     def makeConnection(self, transport: Any) -> None:  # noqa: N802
         """
@@ -47,12 +51,23 @@ class Connection(ProtocolWrapper):
         self._began_seconds = self._clock.seconds()
         super().makeConnection(transport)
 
-    @property
-    def is_old(self) -> bool:
+    def dataReceived(self, data: bytes) -> None:
         """
-        True if the client is to open another one: this one has the certificates, and the caller, with which it began.
+        Take data from the client.
         """
-        return bool(self._clock.seconds() - self._began_seconds >= _CONNECTION_SECONDS)
+        self._begun = 0
+        super().dataReceived(data)
+
+    def begin_request(self) -> bool:
+        """
+        Count a request that begins, and return whether others may follow it on this connection.
+        """
+        self._begun += 1
+        # It has the certificates, and the caller, with which it began.
+        is_old = self._clock.seconds() - self._began_seconds >= _CONNECTION_SECONDS
+        # Requests that arrive together would all be answered before the client reads anything: with a thousand of them,
+        # the reactor would be busy for a second, and hold tens of megabytes.
+        return not is_old and self._begun <= _PIPELINED_MAX
 
     @cached_property
     def certificate(self) -> bytes:
