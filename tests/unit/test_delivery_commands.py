@@ -2,6 +2,7 @@
 Tests of commands that run on events, with real processes.
 """
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -31,6 +32,20 @@ def message(event: Event = _MOVE, attempts: int = 0) -> Message:
     Return the message of an event.
     """
     return Message(1, "msg_1", message_body(event, 5, event_to_json(event, 5)), attempts, 0)
+
+
+class _FullReactor:
+    """
+    A reactor on a machine with too many processes.
+    """
+
+    callLater = reactor.callLater
+
+    def spawnProcess(self, *arguments: object, **keywords: object) -> None:  # noqa: N802
+        """
+        Refuse.
+        """
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
 
 class CommandTests(TestCase):
@@ -131,6 +146,24 @@ class CommandTests(TestCase):
         with capturedLogs() as events:
             self.assertEqual(await self.runner.run(missing, message()), Outcome("it ended with status 1"))
         self.assertIn("it cannot be run: No such file or directory", [event.get("text") for event in events])
+
+    async def test_no_process(self) -> None:
+        """
+        If no process can be started, the attempt has failed, and nothing runs.
+        """
+        runner = CommandRunner(_FullReactor())
+        outcome = await runner.run(self.command("exit 0"), message())
+        self.assertEqual(outcome, Outcome("no process can be started: Resource temporarily unavailable"))
+        await runner.idle()
+
+    async def test_signals(self) -> None:
+        """
+        A command begins with the usual signals: one that writes to a pipe that nobody reads ends.
+        """
+        self.assertEqual(await self.run_script('grep -E "Sig(Ign|Blk)" /proc/self/status > "$1/signals"'), DELIVERED)
+        masks = [line.split()[1] for line in (self.directory / "signals").read_text().splitlines()]
+        usual = sum(1 << (number - 1) for number in range(1, 32))
+        self.assertEqual([int(mask, 16) & usual for mask in masks], [0, 0])
 
     async def test_stdin_is_not_read(self) -> None:
         """

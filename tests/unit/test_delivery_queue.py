@@ -2,6 +2,7 @@
 Tests of the queue of one destination.
 """
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from twisted_registry.deliveries.queue import Queue, QueuePorts
 from twisted_registry.deliveries.schedule import DELAYS_SECONDS, DELIVERED, Outcome
 from twisted_registry.domain.aliases import AliasMove
 from twisted_registry.domain.events import AliasChanged
+from twisted_registry.observability.log_lines import event_as_json
 
 _FAILED = Outcome("it answered with status 500")
 _DAY_SECONDS = 24 * 3600
@@ -237,6 +239,7 @@ class OrderTests(QueueTestCase):
         self.assertLessEqual(len(lines), 20)
         self.assertGreater(len(lines), 5)
         self.assertEqual(events[0]["problem"], _FAILED.problem)
+        self.assertNotIn("model", json.loads(event_as_json(events[0])))
 
 
 class StopTests(QueueTestCase):

@@ -29,9 +29,11 @@ _LINES_MAX = 20
 _LINE_MAX_BYTES = 500
 
 _START = """
-import os, sys
+import os, signal, sys
 os.setsid()
 os.chdir("/")
+for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and the command would too
+    signal.signal(number, signal.SIG_DFL)
 try:
     os.execv(sys.argv[1], sys.argv[1:])
 except OSError as error:
@@ -86,12 +88,15 @@ class CommandRunner:
         """
         running = _Running(self._reactor, command, message.body, self._term_seconds, self._ended)
         self._running.add(running)
-        self._reactor.spawnProcess(
-            running,
-            sys.executable,
-            [sys.executable, "-I", "-S", "-c", _START, *command.run],
-            env=variables_of(message),
-        )
+        try:
+            self._reactor.spawnProcess(
+                running,
+                sys.executable,
+                [sys.executable, "-I", "-S", "-c", _START, *command.run],
+                env=variables_of(message),
+            )
+        except OSError as error:  # too many processes or open files
+            running.fail(f"no process can be started: {error.strerror}")
         return running.ended
 
     def _ended(self, running: "_Running") -> None:
@@ -179,19 +184,28 @@ class _Running(ProcessProtocol):
             os.killpg(self._pid, signal.SIGKILL)
         self.transport.loseConnection()
 
+    def fail(self, problem: str) -> None:
+        """
+        End: there is no process.
+        """
+        self._end(Outcome(problem))
+
     def processEnded(self, reason: Failure) -> None:
-        for each in (self._timer, self._kill):
-            if each is not None and each.active():
-                each.cancel()
         if self._rest:
             self._log_line(self._rest)
         if self._lines > _LINES_MAX:
             _log.info(
                 "the command {name} wrote {count} more lines", name=self._command.name, count=self._lines - _LINES_MAX
             )
+        self._end(self._outcome(reason))
+
+    def _end(self, outcome: Outcome) -> None:
+        for each in (self._timer, self._kill):
+            if each is not None and each.active():
+                each.cancel()
         self._gone(self)
         if not self.ended.called:
-            self.ended.callback(self._outcome(reason))
+            self.ended.callback(outcome)
 
     def _outcome(self, reason: Failure) -> Outcome:
         if self._is_late:

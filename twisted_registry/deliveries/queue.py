@@ -186,8 +186,8 @@ class Queue:
             )
         elif is_given_up:
             _log.error(
-                "the event {id} is not delivered to {name} after {attempts} attempts: {problem}",
-                id=message.message_id,
+                "the event {event_id} is not delivered to {name} after {attempts} attempts: {problem}",
+                event_id=message.message_id,
                 name=self._name,
                 attempts=attempts,
                 problem=outcome.problem,
@@ -195,8 +195,8 @@ class Queue:
         elif now >= self._next_log_seconds:
             self._next_log_seconds = now + _LOG_SECONDS
             _log.warn(
-                "cannot deliver the event {id} to {name}: {problem}; it is tried again",
-                id=message.message_id,
+                "cannot deliver the event {event_id} to {name}: {problem}; it is tried again",
+                event_id=message.message_id,
                 name=self._name,
                 problem=outcome.problem,
             )

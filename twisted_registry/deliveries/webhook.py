@@ -99,7 +99,7 @@ class WebhookSender:
         except CancelledError:
             raise
         except Exception:  # the queue must go on
-            _log.failure("a bug in the delivery of {id} to {name}", id=message.message_id, name=webhook.name)
+            _log.failure("a bug in the delivery of {event} to {name}", event=message.message_id, name=webhook.name)
             return Outcome("a bug in the registry, which its log describes")
         response.deliverBody(_Ended())
         return self._outcome(response)
