@@ -199,7 +199,23 @@ class CallTests(JsonApiCase):
         self.assertEqual(call.path, "/twisted_registry.v1.Registry/GetModel")
         self.assertEqual(call.request, v1.GetModelRequest(model_id="walker").SerializeToString())
         self.assertEqual(call.metadata, [("authorization", "Bearer secret"), ("x-request-id", "r-1")])
+        self.assertEqual(response.headers.getRawHeaders("X-Request-Id"), ["r-1"])
         self.assertRegex(call.peer, r"^ipv4:127\.0\.0\.1:[0-9]+$")
+
+    async def test_request_without_an_id(self) -> None:
+        """
+        A request without an id, or with one that does not belong in a log, gets a new one: the same in the call and in
+        the reply.
+        """
+        ids = set()
+        for headers in ({}, {"X-Request-Id": ["x" * 65]}, {"X-Request-Id": ["\xe4"]}):
+            self.calls.replies = [v1.Model().SerializeToString()]
+            response, _ = await self.ask("POST", "GetModel", {}, {**JSON, **headers})
+            ((_, sent),) = self.calls.made.pop().metadata
+            self.assertRegex(str(sent), "^[0-9a-f]{16}$")
+            self.assertEqual(response.headers.getRawHeaders("X-Request-Id"), [sent])
+            ids.add(sent)
+        self.assertEqual(len(ids), 3)
 
     async def test_get(self) -> None:
         """
@@ -263,7 +279,7 @@ class CallTests(JsonApiCase):
         self.calls.replies = [b""]
         headers = {b"Content-Type": [b"application/json"], b"Authorization": [b"Bearer \xff"]}
         response, _ = await self.ask("POST", "GetModel", {}, headers)
-        self.assertEqual((response.code, self.calls.made[0].metadata), (200, [("authorization", "Bearer \xff")]))
+        self.assertEqual((response.code, self.calls.made[0].metadata[0]), (200, ("authorization", "Bearer \xff")))
         for name in (b"Content-Type", b"Connect-Timeout-Ms"):
             headers = {b"Content-Type": [b"application/json"], name: [b"\xff"]}
             response, _ = await self.ask("POST", "GetModel", {}, headers)

@@ -10,11 +10,12 @@ from twisted.internet.defer import Deferred, fail
 from zope.interface import implementer
 
 from twisted_registry.contracts.calls import CallFailed, ICalls, IReplyStream, LocalCall, Metadatum
+from twisted_registry.protocol.call_metadata import REQUEST_ID_KEY
 from twisted_registry.protocol.messages import SERVICE_NAME
 from twisted_registry.web.requests import BoundedRequest
 
-_FORWARDED = ("authorization", "x-request-id", "traceparent", "tracestate")
-"""The headers that become metadata of the call."""
+_FORWARDED = ("authorization", "traceparent", "tracestate")
+"""The headers that become metadata of the call, beside the id of the request."""
 
 
 def peer_of(request: BoundedRequest) -> str:
@@ -31,7 +32,8 @@ def metadata_of(request: BoundedRequest) -> Sequence[Metadatum]:
     Return the metadata of the call that a request makes.
     """
     # Values that are sent several times stay several: the call is refused then.
-    return [(name, value) for name in _FORWARDED for value in request.header_values(name)]
+    forwarded = [(name, value) for name in _FORWARDED for value in request.header_values(name)]
+    return [*forwarded, (REQUEST_ID_KEY, request.request_id)]
 
 
 def call_by(
@@ -41,13 +43,15 @@ def call_by(
     timeout_seconds: float | None = None,
 ) -> LocalCall:
     """
-    Return the call that a request makes, with the caller's credentials.
+    Return the call that a request makes, with the caller's credentials.  The reply gets the id by which the logs name
+    the call.
 
     Args:
         path: the full name of the method.
         message: the request of the call, see ``LocalCall``.
         timeout_seconds: how long the call may take; ``None`` for no limit.
     """
+    request.setHeader(REQUEST_ID_KEY.encode(), request.request_id.encode())
     is_encrypted = bool(request.isSecure())
     certificate = request.client_certificate if is_encrypted else b""
     return LocalCall(path, message, peer_of(request), metadata_of(request), timeout_seconds, is_encrypted, certificate)

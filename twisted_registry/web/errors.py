@@ -11,7 +11,6 @@ from twisted.python.failure import Failure
 
 from twisted_registry.contracts.calls import CallFailed
 from twisted_registry.observability.incidents import report_incident
-from twisted_registry.protocol.call_metadata import REQUEST_ID_KEY, request_id_in
 from twisted_registry.protocol.json_calls import error_to_json, retry_after_seconds
 from twisted_registry.web.requests import BoundedRequest
 
@@ -61,9 +60,6 @@ def write_error(request: BoundedRequest, failed: CallFailed) -> None:
     seconds = retry_after_seconds(failed.trailing)
     if seconds:
         request.setHeader(b"retry-after", b"%d" % math.ceil(seconds))
-    request_id = request_id_in(failed.trailing)
-    if request_id:
-        request.setHeader(REQUEST_ID_KEY.encode(), request_id.encode())
     write_json(request, error_to_json(failed.code, failed.text, failed.trailing))
 
 

@@ -3,6 +3,7 @@ Requests: their limits, and the headers of each reply.
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 from http import HTTPStatus
 from io import BytesIO
 from typing import Any
@@ -13,6 +14,7 @@ from twisted.web.http import INTERNAL_SERVER_ERROR
 from twisted.web.server import NOT_DONE_YET, Request
 
 from twisted_registry.observability.incidents import report_incident
+from twisted_registry.protocol.call_metadata import REQUEST_ID_KEY, new_request_id, request_id_in
 from twisted_registry.web.bodies import PIECE_BYTES, BodySender
 
 _log = Logger()
@@ -127,6 +129,14 @@ class BoundedRequest(Request):
             self.reply(INTERNAL_SERVER_ERROR, text)
             self.finish()
         return reason
+
+    @cached_property
+    def request_id(self) -> str:
+        """
+        The id by which the logs name the calls of this request: the client's, or a new one.
+        """
+        sent = ((REQUEST_ID_KEY, value) for value in self.header_values(REQUEST_ID_KEY))
+        return request_id_in(sent) or new_request_id()
 
     @property
     def client_certificate(self) -> bytes:
