@@ -10,6 +10,7 @@ from typing import Any
 from playwright.sync_api import Route, expect
 
 from tests.browser.case import PageTestCase
+from tests.support.browser import NARROW, WIDE
 
 MANY = 100_000
 ROW_PIXELS = 34
@@ -91,6 +92,14 @@ class ModelViewTests(PageTestCase):
         expect(self.row("Versions", "v2")).to_be_visible()
         expect(self.page.get_by_text("Live", exact=True)).to_be_visible()
 
+    def expire_cursor(self) -> None:
+        """
+        Refuse the next stream of events, as the registry does if the page has missed too many.
+        """
+        expired = {"type": "google.rpc.ErrorInfo", "debug": {"reason": "CURSOR_EXPIRED"}}
+        refusal = {"code": "out_of_range", "message": "too old", "details": [expired]}
+        self.page.route("**/api/v1/events", lambda route: route.fulfill(status=400, json=refusal), times=1)
+
     def test_expired_cursor(self) -> None:
         """
         A page that has missed events for too long loads again what it shows.
@@ -99,9 +108,7 @@ class ModelViewTests(PageTestCase):
         self.show("models", self.model_id)
         expect(self.row("Versions", "v1")).to_be_visible()
         self.expected_problems.append("status of 400")
-        expired = {"type": "google.rpc.ErrorInfo", "debug": {"reason": "CURSOR_EXPIRED"}}
-        refusal = {"code": "out_of_range", "message": "too old", "details": [expired]}
-        self.page.route("**/api/v1/events", lambda route: route.fulfill(status=400, json=refusal), times=1)
+        self.expire_cursor()
         self.page.evaluate(f"{EVENTS}.then(({{ events }}) => events.stop())")
         expect(self.page.get_by_text("Not live")).to_be_visible()
         self.publish(self.model_id, 2.0)
@@ -169,6 +176,58 @@ class ModelViewTests(PageTestCase):
         expect(self.row("Versions", "v1")).to_be_visible()
         self.registry.delete_model(self.model_id)
         expect(self.page.get_by_text("This model was deleted.")).to_be_visible()
+
+    def test_created_again(self) -> None:
+        """
+        A model that is created again under its id is shown again.
+        """
+        self.expected_problems.append("status of 404")
+        self.publish(self.model_id, 1.0, 2.0)
+        self.show("models", self.model_id, "versions", "1")
+        details = self.page.get_by_role("region", name="Version 1")
+        expect(details.get_by_role("button", name="Delete…")).to_be_visible()
+        self.registry.delete_model(self.model_id)
+        expect(details).to_contain_text("This version is gone.")
+        expect(details.get_by_role("button", name="Delete…")).to_have_count(0)
+        self.publish(self.model_id, 3.0)
+        expect(self.page.get_by_text("This model was deleted.")).to_have_count(0)
+        expect(self.page.get_by_role("button", name="Delete the model…")).to_be_visible()
+        expect(details.get_by_role("button", name="Delete…")).to_be_visible()
+        expect(self.row("Versions", "v1")).to_contain_text("3")
+        expect(self.row("Versions", "v2")).to_have_count(0)
+
+    def test_gone_meanwhile(self) -> None:
+        """
+        A version that went while no events arrived, as by a restart of the registry, is reported as gone, and has no
+        actions.
+        """
+        self.expected_problems += ["status of 400", "status of 404"]
+        self.publish(self.model_id, 1.0, 2.0)
+        self.show("models", self.model_id, "versions", "1")
+        details = self.page.get_by_role("region", name="Version 1")
+        expect(details.get_by_role("button", name="Delete…")).to_be_visible()
+        self.expire_cursor()
+        self.page.evaluate(f"{EVENTS}.then(({{ events }}) => events.stop())")
+        self.registry.delete_version(f"{self.model_id}@1")
+        self.page.evaluate(f"{EVENTS}.then(({{ events }}) => events.start())")
+        expect(details).to_contain_text("This version is gone.")
+        expect(details.get_by_role("button", name="Delete…")).to_have_count(0)
+        expect(details).to_contain_text("4 bytes")
+
+    def test_long_name_of_a_metric(self) -> None:
+        """
+        The longest name of a metric does not make the page wider than its window.
+        """
+        self.registry.ensure_model(self.model_id)
+        self.registry.publish(self.model_id, b"data", metrics={"m" * 100: 1.0})
+        for size in (WIDE, NARROW):
+            self.page.set_viewport_size(size)
+            self.show("models", self.model_id)
+            legend = self.page.locator(".u-legend")
+            expect(legend).to_contain_text("mmm")
+            box = legend.evaluate("(legend) => [legend.scrollWidth, legend.clientWidth]")
+            self.assertLessEqual(*box)
+            self.check_layout()
 
 
 class ManyVersionsTests(PageTestCase):

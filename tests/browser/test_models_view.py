@@ -36,6 +36,20 @@ class ModelsViewTests(PageTestCase):
         expect(row.locator("polyline")).to_be_attached()
         self.screenshot("models")
 
+    def test_no_models(self) -> None:
+        """
+        An empty registry is reported right below the headings, with the command that fills it.
+        """
+        self.answer("ListModels", {})
+        self.show()
+        hint = self.page.get_by_text("There are no models yet. twisted-registry push --create MODEL FILE")
+        expect(hint).to_be_visible()
+        above = self.table("Models").bounding_box()
+        below = hint.bounding_box()
+        assert above is not None and below is not None
+        self.assertLess(above["height"], 100)
+        self.assertLess(below["y"], 300)
+
     def test_live(self) -> None:
         """
         A new model, a new version and a moved alias are shown without asking for the list again.

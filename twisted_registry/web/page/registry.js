@@ -155,6 +155,9 @@ export class VersionList extends RemoteList {
       this.remove({ number: content.number });
     } else if (kind === "alias_moved") {
       this.#moveAlias(content);
+    } else if (kind === "model_created") {
+      // Its versions are those of a model that was deleted before.
+      this.reload();
     }
   }
 
@@ -206,9 +209,6 @@ export class Watched extends Observable {
   async reload() {
     const { signal } = this.#abort;
     await events.ready();
-    if (this.value?.isDeleted) {
-      return;
-    }
     try {
       const value = await this.read(signal);
       this.value = value;
@@ -217,7 +217,10 @@ export class Watched extends Observable {
       if (signal.aborted) {
         return;
       }
-      this.error = error;
+      const isGone = error.code === "not_found" && this.value !== null;
+      // It went while no events arrived, with a restart of the registry, say.
+      this.value = isGone ? { ...this.value, isDeleted: true } : this.value;
+      this.error = isGone ? null : error;
     }
     this.notify();
   }
@@ -238,7 +241,7 @@ export class Watched extends Observable {
   }
 }
 
-/** Return a model that is kept current. Its value is "deleted" once it is. */
+/** Return a model that is kept current. Its value has `isDeleted` once it is gone. */
 export function watchModel(modelId) {
   return new Watched(
     (signal) => call("GetModel", { modelId }, { signal }),
@@ -257,7 +260,7 @@ export function watchModel(modelId) {
   );
 }
 
-/** Return a version that is kept current. */
+/** Return a version that is kept current. Its value has `isDeleted` once it is gone. */
 export function watchVersion(modelId, number) {
   return new Watched(
     (signal) => call("GetVersion", { reference: referenceTo(modelId, number) }, { signal }),
@@ -268,8 +271,14 @@ export function watchVersion(modelId, number) {
       if (kind === "alias_moved" && (content.fromNumber === number || content.toNumber === number)) {
         return undefined;
       }
+      if (kind === "model_deleted") {
+        return { ...version, isDeleted: true };
+      }
       if (content.number !== number) {
         return version;
+      }
+      if (kind === "version_created" && version.isDeleted) {
+        return content;
       }
       if (kind === "version_deleted" || kind === "version_evicted") {
         return { ...version, isDeleted: true };

@@ -116,7 +116,8 @@ function Empty({ isFiltered }) {
   return isFiltered
     ? html`<p class="empty">No model matches the filter.</p>`
     : html`<p class="empty">
-        There are no models yet. <code>twisted-registry push MODEL FILE</code> creates a model with its first version.
+        There are no models yet. <code>twisted-registry push --create MODEL FILE</code> creates a model with its first
+        version.
       </p>`;
 }
 
