@@ -4,6 +4,7 @@ Tests for failed starts: one clear line, a status other than 0, and nothing left
 
 import json
 import os
+import shutil
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from tests.support.client import Client
 from tests.support.daemon import Daemon, processes_in, run_twistd, wait_until
+from tests.support.holds import DATA, Holds
 
 FOREGROUND = ("--nodaemon", "--pidfile=")
 BACKGROUND = ("--pidfile=twistd.pid", "--logfile=twistd.log")
@@ -253,3 +255,41 @@ class ArchiveTests(StartFailureTestCase):
         if os.access(path, os.R_OK):
             raise SkipTest("this user may read everything")
         self.assert_cannot_start("--port", "0", "--archive-dir", str(path), said=f"{str(path)!r} cannot be used: Perm")
+
+
+class LateTests(StartFailureTestCase):
+    """
+    Starts that end when threads run already, and the archive and the port are open.
+    """
+
+    def setUp(self) -> None:
+        """
+        Install the plugin of an archive that can be held when syncs are to be reported.
+        """
+        super().setUp()
+        self.holds = Holds(self.directory / "holds")
+        shutil.copytree(DATA / "held_provider", self.directory / "plugins")
+        self.flags = ("--archive", f"held:{self.directory / 'archive'}:{self.directory / 'holds'}", "--http-port", "0")
+        self.environment = {"PYTHONPATH": str(self.directory / "plugins")}
+
+    def test_bug(self) -> None:
+        """
+        After an unexpected error the process exits, although threads have begun.
+        """
+        self.holds.fail("syncs")
+        flags = (*FOREGROUND, "model-registry", "--port", "0", *self.flags)
+        ended = run_twistd(self.directory, *flags, environment=self.environment)
+        self.assertEqual(ended.returncode, 1, ended)
+        self.assertIn("RuntimeError: syncs fails", ended.stdout)
+        wait_until(lambda: not processes_in(self.directory), "no process is left")
+
+    def test_signal(self) -> None:
+        """
+        A daemon that is asked to stop exits with status 0, although threads have begun.
+        """
+        self.holds.hold("syncs")
+        daemon = Daemon(self.directory, self.flags, self.environment)
+        daemon.launch()
+        self.addCleanup(daemon.kill)
+        wait_until(lambda: self.holds.entered("syncs"), "the start is held")
+        self.assertEqual(daemon.stop(), 0, daemon.log)

@@ -261,6 +261,14 @@ class CollectorTests(TracingTestCase):
         )
         self.assertNotIn("Traceback", result.stderr)
 
+    def test_mistakes_in_variables(self) -> None:
+        """
+        Values that OpenTelemetry does not accept stop the start, whenever it reads them.
+        """
+        said = "a variable of OpenTelemetry cannot be used: "
+        for variable in ({"OTEL_BSP_MAX_QUEUE_SIZE": "10"}, {"OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "many"}):
+            self.assert_cannot_start("--port", "0", "--traces", said=said, environment=variable)
+
     def test_missing_library(self) -> None:
         """
         Without OpenTelemetry the start fails, and the line says how to install it.

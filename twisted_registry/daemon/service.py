@@ -2,10 +2,9 @@
 The daemon's wiring: it makes every part, connects them, and starts and stops them.
 """
 
-import os
-import signal
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ReactorNotRunning
 from twisted.logger import Logger
 
 from twisted_registry.config.load import Settings
@@ -33,6 +31,7 @@ from twisted_registry.daemon.audit import DaemonAudit, check_audit_log
 from twisted_registry.daemon.clocks import ThreadTimer, use_monotonic_time
 from twisted_registry.daemon.delivery_settings import check_deliveries
 from twisted_registry.daemon.descriptor_limit import raise_descriptor_limit
+from twisted_registry.daemon.exit import Exit, cancel_start
 from twisted_registry.daemon.heap import SETTLING
 from twisted_registry.daemon.heap_trimmer import HeapTrimmer
 from twisted_registry.daemon.inherited_sockets import InheritedSockets, inherited_sockets
@@ -125,7 +124,7 @@ class RegistryService(Service):
         self._archive_status = ArchiveStatus()
         self._terminal = terminal
         self._access_control = access_control
-        self._drain_log = drain_log
+        self._exit = Exit(reactor, drain_log)
         self._access_log = access_log
         self._inherited = inherited
         self.audit = DaemonAudit(settings.access)
@@ -266,22 +265,45 @@ class RegistryService(Service):
         super().startService()
 
     def _start(self) -> None:
-        self._handle_signals(self._cancel_start)
+        self._exit.handle_signals(cancel_start)
         # Again, because the user who runs the daemon now may not be allowed to read what root could.
         self._access_control.load()
         reuse_memory()
         raise_descriptor_limit()
         sys.setswitchinterval(_SWITCH_SECONDS)
         self._use_quotas()
+        with ExitStack() as undo:
+            self._open(undo)
+            self._start_parts()
+            undo.pop_all()
+        self._rpc.serve(self._started)
+        # Again when the reactor runs, because it sets its own handlers when it starts.
+        self._exit.handle_signals(self._exit.ask_to_stop)
+        self._reactor.callWhenRunning(self._exit.handle_signals, self._exit.ask_to_stop)
+
+    def _open(self, undo: ExitStack) -> None:
+        """
+        Open what can fail.
+
+        Args:
+            undo: ends what is left if the start fails later.  Threads of pools would keep the process alive.
+        """
         self.audit.open()
-        try:
-            if self._web is not None:
-                self._web.open()
-            self._open()
-        except BaseException:
-            self.audit.close()
-            raise
+        undo.callback(self.audit.close)
+        if self._tracing is not None:
+            self._tracing.start(self._archive)
+        if self._web is not None:
+            self._web.open()
+        self.port = self._rpc.start(self._stop_without_server)
+        undo.callback(self._rpc.join)
+        undo.callback(self._rpc.stop, 0)
+        self._registry.open()
+        if self._deliveries is not None:
+            self._deliveries.open(self._archive)
         self.pools.start()
+        undo.callback(self.pools.stop)
+
+    def _start_parts(self) -> None:
         self._supervise_archive()
         self._supervisor.follow(self._registry)
         self._readiness.start(self._registry)
@@ -301,23 +323,6 @@ class RegistryService(Service):
                 self._access_control,
                 self.audit.log,
             )
-        if self._tracing is not None:
-            self._tracing.start(self._archive)
-        self._rpc.serve(self._started)
-        # Again when the reactor runs, because it sets its own handlers when it starts.
-        self._handle_signals(self._ask_to_stop)
-        self._reactor.callWhenRunning(self._handle_signals, self._ask_to_stop)
-
-    def _open(self) -> None:
-        self.port = self._rpc.start(self._stop_without_server)
-        try:
-            self._registry.open()
-            if self._deliveries is not None:
-                self._deliveries.open(self._archive)
-        except BaseException:
-            self._rpc.stop(0)
-            self._rpc.join()
-            raise
 
     def _use_quotas(self) -> None:
         quotas = self._access_control.quotas
@@ -365,45 +370,17 @@ class RegistryService(Service):
         finally:
             self._access_reloader.check().addBoth(lambda _: self._notices.reloaded())
 
-    # --- Signals and failures ---
-
-    # twistd's own handlers exit with the signal's status, but a requested stop is not a failure.
-
-    def _handle_signals(self, handler: Callable[[], None]) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: handler())
-
-    def _cancel_start(self) -> None:
-        raise StartFailure("stopped by a signal during the start", status=0)
-
-    def _ask_to_stop(self) -> None:
-        self._reactor.callFromThread(self._stop_reactor)
-
-    def _stop_reactor(self) -> None:
-        try:
-            self._reactor.stop()
-        except ReactorNotRunning:
-            _log.info("the daemon is already stopping")
+    # --- Failures ---
 
     def _stop_without_server(self) -> None:
         _log.critical("the server failed and nothing is served; the daemon exits")
-        self._exit_as_failed()
-        self._stop_reactor()
+        self._exit.stop_as_failed()
 
     def _stop_without_archive(self, error: ArchiveTaken) -> None:
         _log.critical("{error}; this daemon stores nothing more, and exits", error=error)
         self._archive_status.problem = str(error)
         self._rpc.update_health()
-        self._exit_as_failed()
-        self._stop_reactor()
-
-    def _exit_as_failed(self) -> None:
-        # A stopped reactor exits with status 0, and a service manager would not start the daemon again.
-        self._reactor.addSystemEventTrigger("after", "shutdown", self._exit_now)
-
-    def _exit_now(self) -> None:
-        self._drain_log()
-        os._exit(1)
+        self._exit.stop_as_failed()
 
     # --- Stop ---
 
@@ -427,7 +404,7 @@ class RegistryService(Service):
             await self._close()
         except Exception:  # the daemon exits, whatever a provider raises
             _log.failure("the stores were not closed properly")
-            self._exit_as_failed()
+            self._exit.fail()
         self.audit.close()  # even if something else failed
         timer.cancel()
         self._notices.stopped()
@@ -463,7 +440,7 @@ class RegistryService(Service):
         _log.critical(
             "storage calls do not finish; the daemon exits anyway, and the next start removes what they leave behind"
         )
-        self._exit_now()
+        self._exit.now()
 
 
 def makeService(options: Options) -> IService:
@@ -483,12 +460,12 @@ def makeService(options: Options) -> IService:
         check_tracing(settings.tracing)
         check_deliveries(settings.deliveries)
         inherited = inherited_sockets(settings)
+        root = LoggedService(settings.logging, options.parent, options.loaded.warnings)
+        registry = RegistryService(
+            reactor, settings, stores, access_control, Terminal(), root.drain_log, root.make_access_log(), inherited
+        )
     except CannotStart as error:
         raise SystemExit(describe_failure(error, settings.logging.format)) from None
-    root = LoggedService(settings.logging, options.parent, options.loaded.warnings)
-    registry = RegistryService(
-        reactor, settings, stores, access_control, Terminal(), root.drain_log, root.make_access_log(), inherited
-    )
     registry.setServiceParent(root)
     root.reload_hooks.append(registry.reload)
     return root

@@ -29,6 +29,8 @@ def _import() -> Any:
         from twisted_registry.observability import trace_export, tracing
     except ImportError as error:
         raise CannotStart(f"--traces needs OpenTelemetry ({error}): pip install 'twisted-registry[tracing]'") from None
+    except ValueError as error:  # some variables are read by the import
+        raise CannotStart(f"a variable of OpenTelemetry cannot be used: {error}") from None
     return trace_export, tracing
 
 

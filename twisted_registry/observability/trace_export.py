@@ -7,7 +7,8 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from uuid import uuid4
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -120,6 +121,14 @@ def _resource() -> Resource:
     return Resource(own).merge(resource) if SERVICE_NAME not in own else resource.merge(Resource(own))
 
 
+@contextmanager
+def _mistakes() -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:  # it accepts other mistakes, and logs a warning
+        raise CannotStart(f"a variable of OpenTelemetry cannot be used: {error}") from None
+
+
 class TraceExport:
     """
     The export of spans, in a separate thread.  If the collector is away, or slow, a bounded number of spans waits;
@@ -136,20 +145,28 @@ class TraceExport:
         Args:
             environment: the variables.
             exporter: takes the spans; ``None`` for the one that the variables describe.
+
+        Raises:
+            CannotStart: a variable has a value that OpenTelemetry does not accept.
         """
         self._sends = environment.get("OTEL_TRACES_EXPORTER", "") != "none"
         self._exporter = exporter
         self._problems = ExportLog()
         self._problems.install()
-        self.provider = TracerProvider(resource=_resource(), shutdown_on_exit=False)
+        with _mistakes():
+            self.provider = TracerProvider(resource=_resource(), shutdown_on_exit=False)
 
     def start(self) -> None:
         """
         Start the thread.
+
+        Raises:
+            CannotStart: a variable has a value that OpenTelemetry does not accept.
         """
         if self._sends:
-            self._exporter = self._exporter or OTLPSpanExporter()
-            self.provider.add_span_processor(BatchSpanProcessor(self._exporter))
+            with _mistakes():
+                self._exporter = self._exporter or OTLPSpanExporter()
+                self.provider.add_span_processor(BatchSpanProcessor(self._exporter))
 
     def close(self) -> None:
         """

@@ -3,12 +3,12 @@ An archive for tests: a filesystem archive whose calls wait for the test.
 
 The test and the archive communicate through files. While a file ``hold-write`` exists, each call of ``write`` creates a
 file ``at-write-<n>`` and waits until the first one is gone; the same holds for other calls. ``hold-reactor`` blocks the
-reactor thread. ``fail-close`` makes the call raise an error that no archive may raise. Calls that cannot be held also
-leave a file, ``did-<n>-abort``; the numbers have the order of the calls.
+reactor thread. ``fail-close`` and ``fail-syncs`` make the call raise an error that no archive may raise. Calls that
+cannot be held also leave a file, ``did-<n>-abort``; the numbers have the order of the calls.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
 from typing import cast
@@ -86,6 +86,11 @@ class HeldArchive(FilesystemArchive):
         self._holds.record("close")
         super().close()
         self._holds.fail("close")
+
+    def report_syncs(self, synced: Callable[[float], None]) -> None:
+        self._holds.enter("syncs")
+        self._holds.fail("syncs")
+        super().report_syncs(synced)
 
     def _park_reactor(self) -> None:
         from twisted.internet import reactor
