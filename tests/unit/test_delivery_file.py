@@ -88,6 +88,8 @@ class FileTests(SynchronousTestCase):
             ("[[webhooks]]\nname='a'\nurl='ftp://a.example/'\nsecret_file='s'", "it needs a scheme, https or http"),
             ("[[webhooks]]\nname='a'\nurl='https://u:p@a.example/'\nsecret_file='s'", "it names a user"),
             ("[[webhooks]]\nname='a'\nurl='https://a.example:x/'\nsecret_file='s'", "it is not a URL"),
+            (f"[[webhooks]]\nname='a'\nurl='https://{'a' * 64}.example/'\nsecret_file='s'", "it is not a URL"),
+            ("[[webhooks]]\nname='a'\nurl='https://a..example/'\nsecret_file='s'", "it is not a URL"),
             ("[[webhooks]]\nname='a'\nurl='https://a.example/ b'\nsecret_file='s'", "encode them"),
             (f"[[webhooks]]\n{_WEBHOOK}private_networks='10.0.0.1/8'", "write it as 10.1.0.0/16"),
             (f"[[webhooks]]\n{_WEBHOOK}timeout_seconds=0", "a number from 1 to 3600"),

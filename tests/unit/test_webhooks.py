@@ -171,6 +171,7 @@ class ReplyTests(WebhookTestCase):
             (429, "99999", 3600.0),
             (429, formatdate(self.now - 90, usegmt=True), 0.0),
             (429, "soon", None),
+            (503, "\xff\xfe", None),
             (500, "30", None),
         ):
             outcome = await self.send_to(self.receiver(status, retry_after=text))

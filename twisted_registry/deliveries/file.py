@@ -172,6 +172,7 @@ def _problem_of(url: str) -> str:
     try:
         parts = urlsplit(url)
         port = parts.port
+        (parts.hostname or "").encode("idna")  # as it is resolved; a part of a name has 63 characters at most
     except ValueError:
         return "it is not a URL"
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:

@@ -148,7 +148,8 @@ class WebhookSender:
         return Outcome(problem, self._retry_after(response) if response.code in _BUSY else None)
 
     def _retry_after(self, response: IResponse) -> float | None:
-        text = (response.headers.getRawHeaders("retry-after") or [""])[0]
+        # As bytes: Twisted itself fails if they are not UTF-8.
+        text = (response.headers.getRawHeaders(b"retry-after") or [b""])[0].decode("latin-1")
         try:
             seconds = float(text) if text.isascii() and text.isdecimal() else self._until(text)
         except (ValueError, OverflowError):
