@@ -315,6 +315,23 @@ class OpenTests(JournalTestCase):
             self.assertIn("not a journal of this version", self.refuse(path=path))
             self.assertEqual(path.read_bytes(), before)
 
+    def test_damage(self) -> None:
+        """
+        Damage that is found after the journal was opened is reported as such.
+        """
+        self.record(created(1))
+        root = self.journal._open.execute("SELECT rootpage FROM sqlite_master WHERE name = 'models'").fetchone()[0]
+        page_bytes = self.journal._open.execute("PRAGMA page_size").fetchone()[0]
+        self.journal.close()
+        with self.path.open("r+b") as file:
+            file.seek((root - 1) * page_bytes)
+            file.write(b"\xff" * page_bytes)
+        journal = new_journal(self.path)
+        self.addCleanup(journal.close)
+        journal.open("id1")
+        for read in (journal.model_ids, lambda: journal.model("m"), lambda: journal.raise_moves("m", 1)):
+            self.assertIn("malformed", str(self.assertRaises(JournalUnusable, read)))
+
     def test_only_its_owner_reads_it(self) -> None:
         """
         Other users can read neither the journal nor the files beside it.

@@ -211,8 +211,11 @@ class Journal:
 
         Args:
             models: yields its models.
+
+        Raises:
+            JournalUnusable: it cannot be written; nothing was changed.
         """
-        with self._transaction():
+        with self._errors(), self._transaction():
             for model_id, seen in models():
                 self._put_model(model_id, seen.moves)
                 for number, created_ns in seen.versions.items():
@@ -222,18 +225,26 @@ class Journal:
     def model_ids(self) -> Sequence[str]:
         """
         Return the ids of the models that were seen.
+
+        Raises:
+            JournalUnusable: it cannot be read.
         """
-        return [model_id for (model_id,) in self._open.execute("SELECT model_id FROM models")]
+        with self._errors():
+            return [model_id for (model_id,) in self._open.execute("SELECT model_id FROM models")]
 
     def model(self, model_id: str) -> SeenModel | None:
         """
         Return what was seen of a model; ``None`` if it was not.
+
+        Raises:
+            JournalUnusable: it cannot be read.
         """
-        found = self._open.execute("SELECT moves FROM models WHERE model_id = ?", (model_id,)).fetchone()
-        if found is None:
-            return None
-        rows = self._open.execute("SELECT number, created FROM versions WHERE model_id = ?", (model_id,))
-        return SeenModel(found[0], {number: None if created is None else int(created) for number, created in rows})
+        with self._errors():
+            found = self._open.execute("SELECT moves FROM models WHERE model_id = ?", (model_id,)).fetchone()
+            if found is None:
+                return None
+            rows = self._open.execute("SELECT number, created FROM versions WHERE model_id = ?", (model_id,))
+            return SeenModel(found[0], {number: None if created is None else int(created) for number, created in rows})
 
     def raise_moves(self, model_id: str, moves: int) -> None:
         """
