@@ -5,6 +5,7 @@ Tests of the journal of deliveries.
 import os
 import sqlite3
 import stat
+from collections import Counter
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -175,6 +176,27 @@ class RecordTests(JournalTestCase):
         self.assertEqual(self.journal.record(batch, self.destinations, _NOW_NS), {"all": 2})
         self.assertEqual(types(self.journal, "all"), ["version.created", "alias.moved"])
         self.assertEqual(types(self.journal, "moves"), ["alias.moved"])
+
+    def test_the_oldest_are_dropped_for_space(self) -> None:
+        """
+        If the journal is too large, the oldest messages of all are dropped, and the newest stay.
+        """
+        self.journal.close()
+        path = Path(self.mktemp())
+        self.journal = Journal(path, lambda event, happened_ns: f'{{"note": "{"x" * 30_000}"}}', max_bytes=2_000_000)
+        self.journal.open("id1")
+        self.addCleanup(self.journal.close)
+        dropped: Counter[str] = Counter()
+        self.record(moved(1))
+        for _ in range(6):
+            batch = [Happened(saved(is_new=False), _NOW_NS)] * 50
+            dropped.update(self.journal.record(batch, self.destinations, _NOW_NS))
+        left = self.journal.pending(["all", "moves"])
+        self.assertEqual((dropped["moves"], left["moves"].count), (1, 0))
+        self.assertEqual(dropped["all"] + left["all"].count, 301)
+        self.assertGreater(left["all"].count, 10)
+        self.journal.close()
+        self.assertLess(path.stat().st_size, 4_000_000)
 
     def test_a_failed_record_changes_nothing(self) -> None:
         """

@@ -7,6 +7,7 @@ so after a crash the archive shows which events are missing.  Used by one thread
 
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,11 @@ from twisted_registry.domain.events import (
 _FORMAT = 1
 _PENDING_MAX = 100_000
 """The most messages that wait for one destination.  If there are more, the oldest are dropped."""
+
+_MAX_BYTES = 1024**3
+"""The most bytes of the whole journal: an event may hold the metadata of a version, and any publisher can make many."""
+
+_DROPPED_AT_ONCE = 10
 
 _AT_ONCE = 16
 _AT_ONCE_BYTES = 4 * 1024 * 1024
@@ -117,9 +123,16 @@ class Journal:
 
     Attributes:
         pending_max: the most messages that wait for one destination.
+        max_bytes: the most bytes of the whole journal.
     """
 
-    def __init__(self, path: Path, encode: Callable[[Event, int], str], pending_max: int = _PENDING_MAX) -> None:
+    def __init__(
+        self,
+        path: Path,
+        encode: Callable[[Event, int], str],
+        pending_max: int = _PENDING_MAX,
+        max_bytes: int = _MAX_BYTES,
+    ) -> None:
         """
 
         Args:
@@ -129,6 +142,7 @@ class Journal:
         self._path = path
         self._encode = encode
         self.pending_max = pending_max
+        self.max_bytes = max_bytes
         self._database: sqlite3.Connection | None = None
         self.is_new = False
 
@@ -324,8 +338,9 @@ class Journal:
                 if wanting or _leaves_traces(each.event):
                     self._record(each, wanting, now_ns)
                     wanted_by.update(wanting)
-            dropped = {name: self._drop_oldest(name) for name in sorted(wanted_by)}
-        return {name: count for name, count in dropped.items() if count}
+            dropped = Counter({name: self._drop_oldest(name) for name in sorted(wanted_by)})
+            dropped.update(self._drop_for_space())
+        return +dropped
 
     def _record(self, happened: Happened, wanting: Collection[str], now_ns: int) -> None:
         event = happened.event
@@ -349,6 +364,28 @@ class Journal:
             (name, excess),
         )
         return excess
+
+    def _drop_for_space(self) -> Mapping[str, int]:
+        """
+        Drop the oldest messages of all while the journal is too large.
+        """
+        dropped: Counter[str] = Counter()
+        while self._used_bytes() > self.max_bytes:
+            rows = self._open.execute(
+                "SELECT sequence, destination FROM messages ORDER BY sequence LIMIT ?", (_DROPPED_AT_ONCE,)
+            ).fetchall()
+            if not rows:
+                break  # it is large because the archive has very many versions
+            self._open.execute("DELETE FROM messages WHERE sequence <= ?", (rows[-1][0],))
+            dropped.update(name for _, name in rows)
+        return dropped
+
+    def _used_bytes(self) -> int:
+        pages, free, page_bytes = (
+            int(self._open.execute(f"PRAGMA {name}").fetchone()[0])
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return (pages - free) * page_bytes
 
     def _count(self, name: str) -> int:
         return int(self._open.execute("SELECT COUNT(*) FROM messages WHERE destination = ?", (name,)).fetchone()[0])
