@@ -195,6 +195,7 @@ class ModelViewTests(PageTestCase):
         expect(details.get_by_role("button", name="Delete…")).to_be_visible()
         expect(self.row("Versions", "v1")).to_contain_text("3")
         expect(self.row("Versions", "v2")).to_have_count(0)
+        expect(self.page.get_by_role("img", name="return of versions 1 to 1: from 3 to 3")).to_be_visible()
 
     def test_gone_meanwhile(self) -> None:
         """

@@ -156,8 +156,8 @@ export class VersionList extends RemoteList {
     } else if (kind === "alias_moved") {
       this.#moveAlias(content);
     } else if (kind === "model_created") {
-      // Its versions are those of a model that was deleted before.
-      this.reload();
+      // The versions that are held are those of a model that was deleted.
+      this.clear();
     }
   }
 

@@ -90,6 +90,16 @@ export class RemoteList extends Observable {
     this.#load();
   }
 
+  /** Take that there are no items. */
+  clear() {
+    if (this.total !== null) {
+      this.#structure += 1;
+      this.#chunks = [];
+      this.total = 0;
+      this.notify();
+    }
+  }
+
   /** Stop loading. */
   close() {
     clearTimeout(this.#timer);

@@ -135,6 +135,8 @@ class SeriesCache {
           series.set(content.number, content.metrics);
         } else if (kind === "version_deleted" || kind === "version_evicted") {
           series.drop(content.number);
+        } else if (kind === "model_created") {
+          series.take([], []);
         }
       }
     }

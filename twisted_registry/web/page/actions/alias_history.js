@@ -30,6 +30,9 @@ class History extends Observable {
       event: ({ kind, modelId: about, content }) => {
         if (about === modelId && kind === "alias_moved") {
           this.#add([content]);
+        } else if (about === modelId && kind === "model_created") {
+          this.moves = [];
+          this.notify();
         }
       },
       resync: () => this.reload(),
