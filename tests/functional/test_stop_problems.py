@@ -2,8 +2,10 @@
 Tests for the exit of a daemon whose archive fails or hangs.
 """
 
+import json
 import socket
 import struct
+from pathlib import Path
 
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 
@@ -124,9 +126,14 @@ class FailingCloseTests(HeldArchiveTestCase):
 
     def start_daemon(self, *flags: str) -> Daemon:
         """
-        Start the daemon with an audit log.
+        Start the daemon with an audit log, and a command that runs long on an event.
         """
         self.audit_file = self.directory / "audit.log"
+        self.pid_file = self.directory / "pid"
+        run = ["/bin/sh", "-c", f"echo $$ > '{self.pid_file}'; exec sleep 60"]
+        deliveries = self.directory / "deliveries.toml"
+        deliveries.write_text(f"[[commands]]\nname = 'slow'\nrun = {json.dumps(run)}\n")
+        flags = (*flags, "--deliveries-file", str(deliveries), "--deliveries-journal", str(self.directory / "journal"))
         return super().start_daemon(*flags, "--audit-file", str(self.audit_file))
 
     def tearDown(self) -> None:
@@ -143,6 +150,16 @@ class FailingCloseTests(HeldArchiveTestCase):
         self.assertEqual(self.daemon.stop(), 1)
         self.assertIn("not closed properly", self.daemon.log)
         self.assertEqual(entries_of(self.audit_file)[-1], {"event": "stop"})
+
+    def test_running_command(self) -> None:
+        """
+        A command that runs on an event is ended nevertheless.
+        """
+        self.client.save_model("m")
+        self.wait_until_true(lambda: self.pid_file.exists() and self.pid_file.read_text(), "the command runs")
+        self.holds.fail("close")
+        self.assertEqual(self.daemon.stop(), 1)
+        self.assertFalse(Path(f"/proc/{self.pid_file.read_text().strip()}").exists())
 
 
 class StalledWatcherTests(RegistryTestCase):

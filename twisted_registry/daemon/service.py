@@ -421,19 +421,24 @@ class RegistryService(Service):
             await calls.idle()
         # A probe must not run while the archive closes.
         await self._readiness.stop()
-        # The claim on the archive is renewed until the end, because closing may take long.
-        await self._registry.close()
-        if self._deliveries is not None:
-            await self._deliveries.stop()
+        try:
+            await self._registry.close()
+        finally:
+            await self._close_rest()
+
+    async def _close_rest(self) -> None:
         if self._web is not None:
             await self._web.stop()
             await self.pools.rendering.idle()
-        self._archive_numbers.stop()
-        if self._tracing is not None:
-            await self._tracing.stop()
+        # The claim on the archive is renewed until now, because closing may take long.
         self._supervisor.stop()
         self._access_reloader.stop()
         self._key_refresher.stop()
+        self._archive_numbers.stop()
+        if self._tracing is not None:
+            await self._tracing.stop()
+        if self._deliveries is not None:
+            await self._deliveries.stop()
         await self.pools.checking.idle()
 
     def _exit_without_storage(self) -> None:
