@@ -575,6 +575,24 @@ class BudgetTests(SearchCase):
         self.assertIn("without a filter", str(error))
         self.assertFalse(self.has_index("a"))
 
+    def test_too_many_versions_again(self) -> None:
+        """
+        Its versions are not read again for a minute, unless some of them are deleted.
+        """
+        self.fill("a", 30)
+        for reads, act in (
+            (True, lambda: None),
+            (False, lambda: self.clock.advance(59)),
+            (True, lambda: self.clock.advance(1)),
+            (False, lambda: None),
+            (True, lambda: self.done(self.registry.delete_version(self.snapshot("a"), 1))),
+        ):
+            act()
+            self.archive.read_together.clear()
+            error = self.fails(self.start_load("a"), TooLarge)
+            self.assertIn("do not fit", str(error))
+            self.assertEqual(bool(self.archive.read_together), reads)
+
     def test_growth(self) -> None:
         """
         An index that grows too large by commits is dropped.

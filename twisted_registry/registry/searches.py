@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from twisted_registry.contracts.execution import IExecutor, ISerialExecutor
-from twisted_registry.domain.errors import Unavailable, index_loading
+from twisted_registry.domain.errors import TooLarge, Unavailable, index_loading
 from twisted_registry.domain.query import Order
 from twisted_registry.domain.snapshot import ModelSnapshot
 from twisted_registry.domain.version_index import VersionIndex, sorted_records
@@ -44,6 +44,9 @@ _MOST_WAITING = 1000
 
 _RETRY_SECONDS = 60.0
 """How long damaged versions are left out before they are read again: a disk may fail for a short time."""
+
+_TOO_LARGE_SECONDS = 60.0
+"""How long a model that did not fit is refused at once.  To find out takes seconds, and holds up other models."""
 
 _log = Logger(namespace="twisted_registry.registry")
 
@@ -88,6 +91,7 @@ class Searches:
     _loading: list[ModelSearch] = field(factory=list)
     _load_ends: list[Deferred[None]] = field(factory=list)
     _waiting: Counter[str] = field(factory=Counter)
+    _too_large: dict[str, "_TooLarge"] = field(factory=dict)
     _is_stopped: bool = False
     _reader: VersionReader = field(init=False)
 
@@ -173,7 +177,7 @@ class Searches:
         if search is None:
             async with self._loads:
                 model = self._state.model(snapshot)
-                search = await self._load(model, order)
+                search = await self._load_if_small(model, order)
         search.use(order)
         if self._is_retry_due(search):
             await self._read_damaged(model, search)
@@ -185,6 +189,19 @@ class Searches:
         return search.index
 
     # Loading
+
+    async def _load_if_small(self, model: Model, order: Order) -> ModelSearch:
+        versions, found = len(model.loaded.numbers), self._too_large.get(model.model_id)
+        if found is not None and found.until_seconds > self._seconds() and versions >= found.versions:
+            raise TooLarge(found.reason)
+        self._too_large.pop(model.model_id, None)
+        try:
+            return await self._load(model, order)
+        except TooLarge as error:
+            now = self._seconds()
+            self._too_large = {key: each for key, each in self._too_large.items() if each.until_seconds > now}
+            self._too_large[model.model_id] = _TooLarge(now + _TOO_LARGE_SECONDS, versions, error.reason)
+            raise
 
     async def _load(self, model: Model, order: Order) -> ModelSearch:
         snapshot = model.loaded
@@ -301,6 +318,22 @@ class Searches:
             model.search = None
             self._heap.unsettle()
             _log.info("the search index of {id!r} is dropped: others need its memory", id=model.model_id)
+
+
+@frozen(eq=False)
+class _TooLarge:
+    """
+    A model whose versions did not fit into the memory for indexes.
+
+    Attributes:
+        until_seconds: when it may be read again.
+        versions: how many versions it had; with fewer, it may be read again at once.
+        reason: the text of the error.
+    """
+
+    until_seconds: float
+    versions: int
+    reason: str
 
 
 @implementer(ISerialExecutor)
