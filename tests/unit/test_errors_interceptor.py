@@ -4,7 +4,7 @@ Tests for ``twisted_registry.rpc.chain``.
 
 import asyncio
 import inspect
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
 from twisted.trial.unittest import SynchronousTestCase
@@ -177,6 +177,18 @@ class EndFailedCallsTests(SynchronousTestCase):
         for error in (asyncio.CancelledError(), grpc.aio.InternalError("ExecuteBatchError")):
             self.assertIsInstance(self.end(error), asyncio.CancelledError)
             self.assertEqual(self.context.aborts, [])
+
+    def test_client_that_reads_nothing(self) -> None:
+        """
+        A call whose status gRPC does not take, because a message still waits, ends as cancelled.
+        """
+
+        class StalledContext(FakeContext):
+            async def abort(self, code: grpc.StatusCode, text: str, trailing: Any = ()) -> NoReturn:
+                raise grpc.aio.InternalError("ExecuteBatchError")
+
+        self.context = StalledContext()
+        self.assertIsInstance(self.end(errors.Unavailable("stopped")), asyncio.CancelledError)
 
     def test_unexpected_errors_are_incidents(self) -> None:
         """

@@ -110,7 +110,11 @@ def end_failed_calls(
             code, text = status_of(error, call)
             trailing = ((REQUEST_ID_KEY, call.request_id), *call.trace_metadata, *details_of(error, code, text))
             call.error_type = type(error)
-        await call.abort(code, text, trailing)
+        try:
+            await call.abort(code, text, trailing)
+        except grpc.aio.InternalError:
+            # gRPC takes no status while a message waits for a client that reads nothing.
+            raise asyncio.CancelledError from None
 
     return handle
 
