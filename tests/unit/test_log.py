@@ -12,9 +12,13 @@ from typing import Any
 
 from twisted.application.service import Application, IServiceCollection, MultiService
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.testing import StringTransport
 from twisted.logger import ILogObserver, Logger, LogLevel, LogPublisher
+from twisted.python.failure import Failure
 from twisted.python.log import LogPublisher as LegacyLogPublisher
 from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.web.http import HTTPChannel
 
 from tests.support.logs import LoggedLines
 from tests.unit.test_access_log import RECORD
@@ -49,8 +53,13 @@ class ObserverTests(SynchronousTestCase):
         """
         Return a logger whose events an observer writes.
         """
-        observer = make_observer(level, log_format, self.written)[0]
-        return Logger(namespace="here", observer=LogPublisher(observer))
+        return Logger(namespace="here", observer=self.observer(level, log_format))
+
+    def observer(self, level: str, log_format: str = "text") -> LogPublisher:
+        """
+        Return a publisher of events to an observer that writes them.
+        """
+        return LogPublisher(make_observer(level, log_format, self.written)[0])
 
     def test_levels(self) -> None:
         """
@@ -62,6 +71,19 @@ class ObserverTests(SynchronousTestCase):
                 log.emit(LogLevel.lookupByName(other), "at {name}", name=other)
             logged = re.findall("at ([a-z]+)", self.written.getvalue())
             self.assertEqual(logged, list(LOG_LEVELS[position:]))
+            self.written.truncate(0)
+
+    def test_idle_connections(self) -> None:
+        """
+        HTTP connections that were idle, such as those of each browser, are logged only at debug.
+        """
+        for level, count in {"debug": 1, "info": 0, "warn": 0}.items():
+            channel = HTTPChannel()
+            self.patch(channel, "_log", Logger(namespace="twisted.web.http.HTTPChannel", observer=self.observer(level)))
+            channel.makeConnection(StringTransport())
+            self.addCleanup(channel.connectionLost, Failure(ConnectionDone()))
+            channel.timeoutConnection()
+            self.assertEqual(self.written.getvalue().count("Timing out client"), count, level)
             self.written.truncate(0)
 
     def test_text(self) -> None:

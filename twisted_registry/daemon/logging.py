@@ -47,6 +47,8 @@ _access_log = Logger(namespace=ACCESS_LOGGER)
 _DEFAULT_FILE = "twistd.log"
 """twistd's default if it runs in the background."""
 
+_HTTP_CONNECTIONS = "twisted.web.http.HTTPChannel"
+
 _STDERR = 2
 
 
@@ -59,7 +61,12 @@ def make_observer(level: str, log_format: str, file: IO[Any]) -> tuple[ILogObser
     """
     writer = FileLogObserver(file, event_as_json) if log_format == "json" else textFileLogObserver(file)
     limit = LineLimit(writer)
-    return FilteringLogObserver(limit, [LogLevelFilterPredicate(LogLevel.lookupByName(level))]), limit
+    lowest = LogLevel.lookupByName(level)
+    predicate = LogLevelFilterPredicate(lowest)
+    if lowest is LogLevel.info:
+        # Each connection that a browser leaves open makes a line.
+        predicate.setLogLevelForNamespace(_HTTP_CONNECTIONS, LogLevel.warn)
+    return FilteringLogObserver(limit, [predicate]), limit
 
 
 def describe_loss(log_format: str, count: int, reason: str) -> str:

@@ -164,5 +164,5 @@ class WebhookSender:
 def _reason(error: Exception) -> str:
     if isinstance(error, ResponseFailed) and error.reasons:
         error = error.reasons[0].value
-    text = str(error) or type(error).__name__
+    text = str(error).rstrip(".") or type(error).__name__
     return f"the connection failed: {text}"[:300]

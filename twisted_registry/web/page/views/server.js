@@ -92,7 +92,7 @@ function Archive({ status }) {
       entries=${[
         ["Models", countText(Number(modelCount))],
         ["Archived versions", archiveVersions === undefined ? "being counted" : countText(Number(archiveVersions))],
-        ["Size", archiveBytes === undefined ? "being counted" : sizeText(archiveBytes)],
+        ["Size", archiveBytes === undefined ? "being counted" : html`${sizeText(archiveBytes)} <span class="faint">counted once a minute</span>`],
         ["Problem", archiveProblem ? html`<span class="bad">${archiveProblem}</span>` : null],
         ["Stores nothing", writeProblem ? html`<span class="bad">${writeProblem}</span>` : null],
       ]}
