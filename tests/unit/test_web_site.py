@@ -79,11 +79,13 @@ class SiteTests(SynchronousTestCase):
         self.accepted.append(accept)
         return self.rendered
 
-    def connect(self, site: BoundedSite | None = None) -> tuple[StringTransport, object]:
+    def connect(
+        self, site: BoundedSite | None = None, address: IPv4Address = _ADDRESS
+    ) -> tuple[StringTransport, object]:
         """
         Open a connection, and return its transport and its protocol.
         """
-        protocol = (site or self.site).buildProtocol(_ADDRESS)
+        protocol = (site or self.site).buildProtocol(address)
         transport = StringTransport()
         protocol.makeConnection(transport)
         return transport, protocol
@@ -324,15 +326,31 @@ class SiteTests(SynchronousTestCase):
         answered is not.
         """
         site = BoundedSite(self.site.wrappedFactory, connections_max=2)
-        asking, asked = self.connect(site)
+        addresses = iter([IPv4Address("TCP", f"192.0.2.{number}", 1) for number in range(5)])
+        asking, asked = self.connect(site, next(addresses))
         asked.dataReceived(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")  # type: ignore[attr-defined]
-        idle, closed = self.connect(site)
-        new, protocol = self.connect(site)
+        idle, closed = self.connect(site, next(addresses))
+        new, protocol = self.connect(site, next(addresses))
         self.assertEqual([each.disconnected for each in (asking, idle, new)], [False, True, False])
         closed.connectionLost(_LOST)  # type: ignore[attr-defined]
         first, self.rendered = self.rendered, Deferred()
         protocol.dataReceived(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")  # type: ignore[attr-defined]
-        self.assertIsNone(site.buildProtocol(_ADDRESS))
+        self.assertIsNone(site.buildProtocol(next(addresses)))
         first.callback(("text/plain", b"x"))
-        self.connect(site)
+        self.connect(site, next(addresses))
         self.assertTrue(asking.disconnected)
+
+    def test_connections_of_one_address(self) -> None:
+        """
+        An address with requests that take long leaves connections to others, and loses only its own.
+        """
+        site = BoundedSite(self.site.wrappedFactory, connections_max=4)
+        other, _ = self.connect(site, IPv4Address("TCP", "192.0.2.1", 1))
+        own = [self.connect(site) for _ in range(3)]
+        for _, protocol in own[1:]:
+            protocol.dataReceived(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")  # type: ignore[attr-defined]
+        _, last = self.connect(site)
+        self.assertEqual([each.disconnected for each, _ in own], [True, False, False])
+        last.dataReceived(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")  # type: ignore[attr-defined]
+        self.assertIsNone(site.buildProtocol(_ADDRESS))
+        self.assertFalse(other.disconnected)

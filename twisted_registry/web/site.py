@@ -37,9 +37,11 @@ class Connection(ProtocolWrapper):
 
     Attributes:
         is_answering: whether a request that has arrived is not answered yet.
+        host: the client's address.
     """
 
     is_answering = False
+    host = ""
     _begun = 0
 
     def makeConnection(self, transport: Any) -> None:  # noqa: N802
@@ -83,7 +85,8 @@ class Connection(ProtocolWrapper):
 class BoundedSite(WrappingFactory):
     """
     A site with a limit on connections.  For a new one beyond it, the oldest that waits for a request is closed: a
-    client that opens connections without asking cannot keep out probes.
+    client that opens connections without asking cannot keep out probes.  An address may have three quarters of them, so
+    that neither can a client with very many requests that take long.
     """
 
     noisy = False
@@ -97,13 +100,18 @@ class BoundedSite(WrappingFactory):
         """
         Return the protocol of a new connection; ``None`` if there are too many that are being answered.
         """
-        if len(self.protocols) >= self._connections_max:
-            idle = next((each for each in self.protocols if not each.is_answering), None)
+        host = getattr(addr, "host", "")
+        own = [each for each in self.protocols if each.host == host]
+        are_many = len(own) >= max(1, self._connections_max * 3 // 4)
+        if are_many or len(self.protocols) >= self._connections_max:
+            idle = next((each for each in (own if are_many else self.protocols) if not each.is_answering), None)
             if idle is None:
                 return None
             del self.protocols[idle]
             idle.abortConnection()
-        return super().buildProtocol(addr)
+        connection: Any = super().buildProtocol(addr)
+        connection.host = host
+        return connection
 
     def unregisterProtocol(self, p: Any) -> None:  # noqa: N802
         """
