@@ -92,6 +92,20 @@ class ModelViewTests(PageTestCase):
         expect(self.row("Versions", "v2")).to_be_visible()
         expect(self.page.get_by_text("Live", exact=True)).to_be_visible()
 
+    def test_network_is_back(self) -> None:
+        """
+        A view that could not be loaded without the network is loaded as soon as that is back.
+        """
+        self.publish(self.model_id, 1.0)
+        self.expected_problems += ["ERR_INTERNET_DISCONNECTED", "ERR_NETWORK_CHANGED", "ERR_FAILED"]
+        self.show("models")
+        self.context.set_offline(True)
+        self.row("Models", self.model_id).click()
+        expect(self.page.get_by_text("The registry cannot be reached.").first).to_be_visible()
+        self.context.set_offline(False)
+        expect(self.row("Versions", "v1")).to_be_visible()
+        expect(self.page.get_by_text("The registry cannot be reached.")).to_have_count(0)
+
     def expire_cursor(self) -> None:
         """
         Refuse the next stream of events, as the registry does if the page has missed too many.

@@ -2,6 +2,7 @@
 Tests of the page with access control, in a browser.
 """
 
+import signal
 import time
 from collections.abc import Sequence
 from typing import ClassVar
@@ -27,7 +28,7 @@ class SignInTests(PageTestCase):
         """
         self.directory.mkdir(parents=True)
         with editing_tokens(self.directory / "tokens") as records:
-            for name, role, model in (("ann", "admin", "*"), ("rita", "reader", "mine/*")):
+            for name, role, model in (("ann", "admin", "*"), ("rita", "reader", "mine/*"), ("lou", "reader", "*")):
                 token = Token.make()
                 records.append(TokenRecord(token.id, name, token.sha256, role, (model,), int(time.time()), None))
                 self.tokens[name] = token.text
@@ -82,6 +83,21 @@ class SignInTests(PageTestCase):
         other = self.context.new_page()
         other.goto("/")
         expect(other.get_by_label("Token")).to_be_visible()
+
+    def test_revoked(self) -> None:
+        """
+        A page whose token is revoked asks for another one, says why, and shows what was open then.
+        """
+        self.open("/#/models/mine%2Fwalker")
+        self.sign_in(self.tokens["lou"])
+        expect(self.page.get_by_text("Live", exact=True)).to_be_attached()
+        with editing_tokens(self.directory / "tokens") as records:
+            records[:] = [record for record in records if record.name != "lou"]
+        self.daemon.process.send_signal(signal.SIGHUP)
+        expect(self.page.get_by_role("alert")).to_contain_text("token")
+        self.sign_in(self.tokens["ann"])
+        expect(self.row("Versions", "v1")).to_be_visible()
+        expect(self.page.get_by_title("You are token:ann")).to_be_visible()
 
     def test_sign_out(self) -> None:
         """

@@ -60,7 +60,8 @@ export async function call(
     signal: signal ? AbortSignal.any([signal, silence]) : silence,
   });
   if (!response.ok) {
-    throw await refusal(response, isExtra || token !== session.token);
+    // A token that was accepted and no longer is: nothing more will come with it.
+    throw await refusal(response, (isExtra && !session.isSignedIn) || token !== session.token);
   }
   return await response.json();
 }

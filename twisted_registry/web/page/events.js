@@ -100,6 +100,16 @@ class Events extends Observable {
     });
   }
 
+  /** Connect at once when the network is back: the old connection may not end for minutes. */
+  watchNetwork() {
+    addEventListener("online", () => {
+      if (this.#abort !== null) {
+        this.stop();
+        this.start();
+      }
+    });
+  }
+
   async #run(signal) {
     while (!signal.aborted) {
       try {
@@ -122,6 +132,10 @@ class Events extends Observable {
   #survives(error) {
     if (error instanceof ApiError) {
       this.problem = error.message;
+      if (error.isUnauthenticated && session.isSignedIn) {
+        // The token was revoked, or has expired.
+        session.requireSignIn(error.message);
+      }
       if (error.isUnauthenticated || error.isDenied) {
         this.#abort = null;
         this.#become("off");

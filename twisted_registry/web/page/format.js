@@ -33,7 +33,7 @@ export function sizeText(bytes) {
 
 /** Return a size with its exact number of bytes, such as "4.2 MiB (4,404,019 bytes)". */
 export function exactSizeText(bytes) {
-  const exact = `${counts.format(BigInt(bytes))} bytes`;
+  const exact = `${counts.format(BigInt(bytes))} ${Number(bytes) === 1 ? "byte" : "bytes"}`;
   return Number(bytes) < 1024 ? exact : `${sizeText(bytes)} (${exact})`;
 }
 

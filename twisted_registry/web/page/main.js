@@ -42,6 +42,7 @@ function Page() {
 }
 
 events.watchVisibility();
+events.watchNetwork();
 events.start();
 const root = document.getElementById("page");
 root.replaceChildren();
