@@ -199,6 +199,18 @@ class OrderTests(QueueTestCase):
         self.assertEqual(set(delivered), {1, 2, 3, 4, 5, 6})
         self.assertEqual([event["log_format"] for event in events], ["events are delivered to {name} again"])
 
+    def test_new_events_do_not_end_a_pause(self) -> None:
+        """
+        A destination that has failed is left alone, whatever happens meanwhile.
+        """
+        self.record()
+        self.end(_FAILED)
+        self.record()
+        self.clock.advance(0.9)
+        self.assertEqual(len(self.attempts), 1)
+        self.clock.advance(0.2)
+        self.assertEqual(len(self.attempts), 2)
+
     def test_busy(self) -> None:
         """
         A receiver that asks for a pause gets it, and the event keeps its attempts.

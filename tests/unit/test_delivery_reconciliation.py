@@ -145,3 +145,15 @@ class ReconciliationTests(FilesystemCase):
         self.archive.save_model(ModelInfo("n"))
         self.archive.save_model(ModelInfo("p"))
         self.assertEqual(self.found(), ["model.created"])
+
+    def test_a_damaged_move(self) -> None:
+        """
+        Moves behind one that is damaged are found once.
+        """
+        for sequence in (2, 3):
+            self.archive.append_alias_moves("m", [AliasMove("a", sequence - 1, sequence, 5, sequence=sequence)])
+        file = self.root / "m" / ".aliases"
+        lines = file.read_bytes().splitlines(keepends=True)
+        file.write_bytes(b"".join([*lines[:-2], b"#" + lines[-2][1:], lines[-1]]))
+        self.assertEqual(self.found(), ["alias.moved"])
+        self.assertEqual(self.found(), [])

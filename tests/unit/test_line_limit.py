@@ -10,7 +10,7 @@ from twisted.logger import LogEvent, Logger, LogLevel, LogPublisher, formatEvent
 from twisted.python.log import LogPublisher as LegacyLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from twisted_registry.observability.line_limit import LINES_MAX, LineLimit
+from twisted_registry.observability.line_limit import KINDS_MAX, LINES_MAX, LineLimit
 from twisted_registry.repeated_lines import REPEAT_SECONDS
 
 
@@ -119,6 +119,17 @@ class LineLimitTests(SynchronousTestCase):
             self.log.debug("{number} is a number", number=number)
         self.assertEqual(sum("odd" in text for text in self.texts), LINES_MAX)
         self.assertEqual(len(self.texts), 5 * LINES_MAX)
+
+    def test_many_kinds(self) -> None:
+        """
+        Only so many kinds of lines are remembered; the one that began first is forgotten.
+        """
+        for _ in range(LINES_MAX + 1):
+            self.log.warn("the first kind")
+        for number in range(KINDS_MAX):
+            self.log.warn(f"kind {number}")
+        self.log.warn("the first kind")
+        self.assertEqual(self.texts.count("the first kind"), LINES_MAX + 1)
 
     def test_other_libraries(self) -> None:
         """

@@ -188,6 +188,18 @@ class DaemonTracingTests(SynchronousTestCase):
         self.assertEqual(self.reactor.getDelayedCalls(), [])
         self.assertEqual(self.lines.of("twisted_registry"), [])
 
+    def test_stop_after_problems(self) -> None:
+        """
+        If something went wrong in the last minute, the daemon does not try the collector again when it stops.
+        """
+        exporter = InMemorySpanExporter()
+        tracing = self.start(exporter)
+        logging.getLogger("opentelemetry.tests").warning("the collector is away")
+        tracing.stop()
+        self.reactor.from_threads.get(timeout=TIMEOUT_SECONDS)()
+        self.assertEqual(exporter.get_finished_spans(), ())
+        self.assertEqual(self.lines.of("twisted_registry"), ["traces may be missing: the collector is away"])
+
     def test_collector_that_does_not_answer(self) -> None:
         """
         The daemon does not wait for it for longer than some seconds.

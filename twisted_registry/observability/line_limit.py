@@ -21,7 +21,9 @@ from twisted_registry.repeated_lines import REPEAT_SECONDS
 LINES_MAX = 50
 """The most lines of one kind in a minute."""
 
-_KINDS_MAX = 1000
+KINDS_MAX = 1000
+"""So many kinds of lines are remembered."""
+
 _TEXT_CHARACTERS = 60
 _FRAMES_MAX = 50
 
@@ -93,7 +95,7 @@ class LineLimit:
             if kind is None:
                 self._kinds.pop(key, None)
                 kind = self._kinds[key] = _Kind(event, now + REPEAT_SECONDS)
-                if len(self._kinds) > _KINDS_MAX:
+                if len(self._kinds) > KINDS_MAX:
                     del self._kinds[next(iter(self._kinds))]
             if kind.passed >= self._lines_max:
                 kind.dropped += 1
