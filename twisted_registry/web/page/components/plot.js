@@ -89,7 +89,8 @@ function optionsFor(label, box) {
   return {
     width: widthOf(box),
     height: HEIGHT,
-    padding: [8, 8, 0, 0],
+    // On the right, half of the longest version number: labels are centered on their marks.
+    padding: [8, 20, 0, 0],
     scales: { x: { time: false } },
     axes: [
       { ...axis, values: whole, size: 28 },
