@@ -11,21 +11,13 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from uuid import UUID, uuid4
 
 from attrs import frozen
 
 from twisted_registry.deliveries.destinations import Destination
 from twisted_registry.deliveries.messages import Happened, Message, message_body, message_id
-from twisted_registry.domain.events import (
-    AliasChanged,
-    Event,
-    ModelDeleted,
-    ModelSaved,
-    VersionArchived,
-    VersionCommitted,
-    VersionDeleted,
-)
+from twisted_registry.deliveries.seen_models import SEEN_SCHEMA, SeenModel, SeenModels, leaves_traces
+from twisted_registry.domain.events import Event
 
 _FORMAT = 1
 _PENDING_MAX = 100_000
@@ -41,10 +33,6 @@ _AT_ONCE_BYTES = 4 * 1024 * 1024
 
 _SCHEMA = """
 CREATE TABLE archive (archive_id TEXT NOT NULL);
-CREATE TABLE models (model_id TEXT PRIMARY KEY, epoch TEXT NOT NULL, moves INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE versions (
-    model_id TEXT NOT NULL, number INTEGER NOT NULL, created TEXT, PRIMARY KEY (model_id, number)
-) WITHOUT ROWID;
 CREATE TABLE messages (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT, destination TEXT NOT NULL, message_id TEXT NOT NULL, body BLOB NOT NULL,
     attempts INTEGER NOT NULL, recorded_ns INTEGER NOT NULL, due_ns INTEGER NOT NULL
@@ -57,20 +45,6 @@ class JournalUnusable(Exception):
     """
     The journal cannot be used.  The text says why.
     """
-
-
-@frozen
-class SeenModel:
-    """
-    The part of a model in the archive that was seen.
-
-    Attributes:
-        moves: the sequence of the last move of an alias.
-        versions: for each archived version its time of creation in nanoseconds; ``None`` if it was not read.
-    """
-
-    moves: int
-    versions: Mapping[int, int | None]
 
 
 @frozen
@@ -151,6 +125,10 @@ class Journal:
         assert self._database is not None, "the journal is open"
         return self._database
 
+    @property
+    def _seen(self) -> SeenModels:
+        return SeenModels(self._open)
+
     def open(self, archive_id: str) -> None:
         """
         Open the journal, and create it if it is missing.
@@ -189,7 +167,7 @@ class Journal:
     def _prepare(self, archive_id: str) -> None:
         if not self._version():
             self.is_new = True
-            for statement in _SCHEMA.split(";\n"):
+            for statement in (SEEN_SCHEMA + _SCHEMA).split(";\n"):
                 self._open.execute(statement)
             self._open.execute(f"PRAGMA user_version = {_FORMAT}")
             return
@@ -231,9 +209,7 @@ class Journal:
         """
         with self._errors(), self._transaction():
             for model_id, seen in models():
-                self._put_model(model_id, seen.moves)
-                for number, created_ns in seen.versions.items():
-                    self._put_version(model_id, number, created_ns)
+                self._seen.put(model_id, seen)
             self._open.execute("INSERT INTO archive VALUES (?)", (archive_id,))
 
     def model_ids(self) -> Sequence[str]:
@@ -244,7 +220,7 @@ class Journal:
             JournalUnusable: it cannot be read.
         """
         with self._errors():
-            return [model_id for (model_id,) in self._open.execute("SELECT model_id FROM models")]
+            return self._seen.model_ids()
 
     def model(self, model_id: str) -> SeenModel | None:
         """
@@ -254,11 +230,7 @@ class Journal:
             JournalUnusable: it cannot be read.
         """
         with self._errors():
-            found = self._open.execute("SELECT moves FROM models WHERE model_id = ?", (model_id,)).fetchone()
-            if found is None:
-                return None
-            rows = self._open.execute("SELECT number, created FROM versions WHERE model_id = ?", (model_id,))
-            return SeenModel(found[0], {number: None if created is None else int(created) for number, created in rows})
+            return self._seen.find(model_id)
 
     def raise_moves(self, model_id: str, moves: int) -> None:
         """
@@ -271,49 +243,7 @@ class Journal:
             JournalUnusable: it cannot be written; nothing was changed.
         """
         with self._errors(), self._transaction():
-            self._open.execute("UPDATE models SET moves = MAX(moves, ?) WHERE model_id = ?", (moves, model_id))
-
-    def _put_model(self, model_id: str, moves: int = 0) -> UUID:
-        epoch = uuid4()
-        self._open.execute("INSERT OR REPLACE INTO models VALUES (?, ?, ?)", (model_id, epoch.hex, moves))
-        return epoch
-
-    def _put_version(self, model_id: str, number: int, created_ns: int | None) -> None:
-        created = None if created_ns is None else str(created_ns)
-        self._open.execute("INSERT OR REPLACE INTO versions VALUES (?, ?, ?)", (model_id, number, created))
-
-    def _drop_model(self, model_id: str) -> None:
-        self._open.execute("DELETE FROM versions WHERE model_id = ?", (model_id,))
-        self._open.execute("DELETE FROM models WHERE model_id = ?", (model_id,))
-
-    def _epoch(self, model_id: str) -> UUID:
-        found = self._open.execute("SELECT epoch FROM models WHERE model_id = ?", (model_id,)).fetchone()
-        return self._put_model(model_id) if found is None else UUID(hex=found[0])
-
-    def _see(self, event: Event) -> UUID:
-        """
-        Note that an event was seen, and return what tells its model from others with the same id.
-        """
-        model_id = event.model_id
-        if isinstance(event, ModelSaved) and event.is_new:
-            self._drop_model(model_id)
-        epoch = self._epoch(model_id)
-        match event:
-            case ModelDeleted():
-                self._drop_model(model_id)
-            case VersionCommitted(info=info) | VersionArchived(info=info) if info.archived:
-                self._put_version(model_id, info.version_number, info.created_ns)
-            case VersionDeleted(key=key):
-                self._open.execute(
-                    "DELETE FROM versions WHERE model_id = ? AND number = ?", (model_id, key.version_number)
-                )
-            case AliasChanged(move=move):
-                # After a gap, the moves are found in the archive at the next start.
-                self._open.execute(
-                    "UPDATE models SET moves = ? WHERE model_id = ? AND moves = ?",
-                    (move.sequence, model_id, move.sequence - 1),
-                )
-        return epoch
+            self._seen.raise_moves(model_id, moves)
 
     # Messages
 
@@ -335,7 +265,7 @@ class Journal:
             wanted_by = set()
             for each in batch:
                 wanting = [one.name for one in destinations if one.selection.wants(each.event)]
-                if wanting or _leaves_traces(each.event):
+                if wanting or leaves_traces(each.event):
                     self._record(each, wanting, now_ns)
                     wanted_by.update(wanting)
             dropped = Counter({name: self._drop_oldest(name) for name in sorted(wanted_by)})
@@ -344,7 +274,7 @@ class Journal:
 
     def _record(self, happened: Happened, wanting: Collection[str], now_ns: int) -> None:
         event = happened.event
-        epoch = self._see(event)
+        epoch = self._seen.note(event)
         if wanting:
             body = message_body(event, happened.happened_ns, self._encode(event, happened.happened_ns))
             identity = message_id(event, epoch)
@@ -487,15 +417,6 @@ class Journal:
             yield
         except sqlite3.Error as error:
             raise JournalUnusable(_reason(error)) from None
-
-
-def _leaves_traces(event: Event) -> bool:
-    match event:
-        case VersionCommitted(info=info):
-            return info.archived
-        case VersionDeleted() | VersionArchived() | AliasChanged() | ModelSaved() | ModelDeleted():
-            return True
-    return False
 
 
 def _reason(error: Exception) -> str:

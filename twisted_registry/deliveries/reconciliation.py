@@ -12,8 +12,9 @@ from twisted.logger import Logger
 from twisted_registry.contracts.archive import IArchive
 from twisted_registry.contracts.lifecycle import IAliasJournal, IAnnotationStore
 from twisted_registry.deliveries.destinations import Destination
-from twisted_registry.deliveries.journal import Journal, SeenModel
+from twisted_registry.deliveries.journal import Journal
 from twisted_registry.deliveries.messages import Happened
+from twisted_registry.deliveries.seen_models import SeenModel
 from twisted_registry.domain.annotations import NO_ANNOTATIONS, Annotations
 from twisted_registry.domain.errors import CorruptModel, CorruptVersion, StorageFailure, UnknownModel
 from twisted_registry.domain.events import (
