@@ -127,6 +127,23 @@ class ModelsViewTests(PageTestCase):
         expect(rows.nth(1)).to_contain_text(f"{self.model_id}/a")
         expect(heading).to_have_attribute("aria-sort", "ascending")
 
+    def test_names_of_metrics(self) -> None:
+        """
+        A metric may have a name that every object in a browser has: models and versions without it show no value.
+        """
+        self.registry.ensure_model(self.model_id)
+        self.registry.publish(self.model_id, b"data", metrics={"return": 1.0})
+        self.registry.publish(self.model_id, b"data", metrics={"constructor": 2.5})
+        self.publish(f"{self.model_id}/other", 4.25)
+        self.show()
+        self.page.get_by_label("Metric", exact=True).select_option("constructor")
+        links = self.page.get_by_role("link", name=self.model_id, exact=True)
+        expect(self.table("Models").get_by_role("row").filter(has=links)).to_contain_text("2.5")
+        expect(self.row("Models", f"{self.model_id}/other")).not_to_contain_text("∞")
+        links.click()
+        expect(self.row("Versions", "v2")).to_contain_text("2.5")
+        expect(self.row("Versions", "v1")).not_to_contain_text("∞")
+
     def test_hostile_ids(self) -> None:
         """
         The id of a model is text, whatever it contains, leads to this model, and cannot turn its direction around.

@@ -63,7 +63,7 @@ export function RollBack({ modelId, last, onClose }) {
     last.toNumber ? `rollback from version ${last.toNumber}` : "restored",
   );
   const { alias, fromNumber: number } = last;
-  const move = useMove({ modelId, setPresent: (aliases) => setBefore(aliases[alias] ?? 0), onClose });
+  const move = useMove({ modelId, setPresent: (aliases) => setBefore(Object.hasOwn(aliases, alias) ? aliases[alias] : 0), onClose });
   return html`
     <${Confirmation}
       title=${`Roll “${alias}” back?`}

@@ -17,7 +17,8 @@ export function MetricCell({ model, metric }) {
 
 function Course({ modelId, version, name }) {
   const { numbers, values } = useSeries(modelId, name, POINTS_MAX);
-  const last = version.metrics?.[name] ?? values[values.length - 1];
+  // A metric may have any name, such as "constructor", which every object has.
+  const last = Object.hasOwn(version.metrics ?? {}, name) ? version.metrics[name] : values[values.length - 1];
   return (
     last !== undefined &&
     html`<${Sparkline} numbers=${numbers} values=${values} />

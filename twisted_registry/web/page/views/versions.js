@@ -92,7 +92,7 @@ function columnsFor(modelId, metrics) {
       title: html`<bdi title=${name}>${name}</bdi>`,
       order: `metrics.${quoted(name)}`,
       cell: ({ metrics: values = {} }) =>
-        name in values && html`<span class="unit"><bdi>${name}</bdi> </span>${metricText(values[name])}`,
+        Object.hasOwn(values, name) && html`<span class="unit"><bdi>${name}</bdi> </span>${metricText(values[name])}`,
     })),
     {
       key: "named",
