@@ -237,6 +237,17 @@ class CollectorTests(TracingTestCase):
         self.assertEqual(len(lines), 1, lines)
         self.assertNotIn("Traceback", "".join(daemon.lines))
 
+    def test_last_spans(self) -> None:
+        """
+        The spans that wait when the daemon stops are sent.
+        """
+        daemon = self.start(OTEL_BSP_SCHEDULE_DELAY="600000")
+        with BlockingClient(f"127.0.0.1:{daemon.port}") as registry:
+            registry.ensure_model("walker")
+        self.assertEqual(self.collector.spans(), [])
+        self.assertEqual(daemon.stop(), 0)
+        self.assertTrue(self.collector.spans())
+
     def test_disabled_library(self) -> None:
         """
         The variable that turns OpenTelemetry off has the effect that it has in other programs.
