@@ -13,6 +13,8 @@ from tests.robustness.disk.scratch import memory_folder
 
 _MOST_STORIES = 400
 
+_SYNC_OF_A_MODEL = r"fsync (m|walker|[^.].*)"
+
 
 class SkippedSyncTests(SynchronousTestCase):
     """
@@ -49,7 +51,7 @@ class SkippedSyncTests(SynchronousTestCase):
         """
         The folder of a model is synced after a name in it changed.
         """
-        self.assert_noticed(r"fsync (m|walker|[^.].*)")
+        self.assert_noticed(_SYNC_OF_A_MODEL)
 
     def test_no_sync_of_the_archives_folder(self) -> None:
         """
@@ -79,4 +81,4 @@ class SkippedSyncTests(SynchronousTestCase):
         """
         The folder of a model is synced after a version was deleted, before its data is removed.
         """
-        self.assert_noticed("fsync m", "is damaged|nobody can have created", r"rename .*\.deleted.*")
+        self.assert_noticed(_SYNC_OF_A_MODEL, "is damaged|nobody can have created", r"rename .*\.deleted.*")

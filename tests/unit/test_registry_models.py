@@ -450,3 +450,17 @@ class RestartTests(FaultyRegistryCase):
         self.pump()
         self.assertEqual(self.successResultOf(commit).version_number, 1)
         self.successResultOf(closed)
+
+    def test_numbers_are_released_at_once(self) -> None:
+        """
+        A clean stop releases the numbers of all models side by side, so that many models do not wait for the disk one
+        after another.
+        """
+        model_ids = [f"m{index}" for index in range(10)]
+        for model_id in model_ids:
+            self.save(model_id)
+            self.create(model_id=model_id)
+        closed = self.registry.close()
+        self.assertEqual(len(self.disk), len(model_ids))
+        self.done(closed)
+        self.assertEqual([self.medium.models[model_id].high_water_mark for model_id in model_ids], [1] * 10)
