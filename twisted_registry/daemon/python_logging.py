@@ -21,6 +21,15 @@ _LEVELS = (
 )
 
 
+def _quotes_a_caller(record: logging.LogRecord) -> bool:
+    """
+    Return whether gRPC complains of metadata that are not UTF-8.  It quotes them, and they may be credentials; the
+    call is refused, and counted as such, all the same.
+    """
+    is_undecodable = isinstance(record.exc_info, tuple) and isinstance(record.exc_info[1], UnicodeDecodeError)
+    return is_undecodable and record.name.startswith("grpc.")
+
+
 class TwistedHandler(logging.Handler):
     """
     A handler that passes records on to Twisted's log, under the name of their logger.
@@ -30,6 +39,8 @@ class TwistedHandler(logging.Handler):
         """
         Pass on a record.
         """
+        if _quotes_a_caller(record):
+            return
         try:
             text = record.getMessage()
         except Exception:  # its arguments do not fit its text

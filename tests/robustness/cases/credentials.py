@@ -45,7 +45,7 @@ _CHANGES: Sequence[Callable[[random.Random, bytes], bytes]] = (
     lambda chance, right: b"Bearer " + chance.randbytes(chance.randrange(200)),
     lambda chance, right: right[: chance.randrange(len(right))],
     lambda chance, right: right[chance.randrange(1, len(right)) :],
-    lambda chance, right: right + chance.choice([b"0", b"\0", b"\n", b",", b", " + right, b"; x", "é".encode()]),
+    lambda chance, right: right + chance.choice([b"\0", b"\n", b",", b", " + right, b"; x", b"\xff", "é".encode()]),
     lambda chance, right: right.replace(b"Bearer", chance.choice(_SCHEMES), 1),
     lambda chance, right: right.replace(b" ", chance.choice([b"", b"  ", b"\t", b"\n", b"=", b":"]), 1),
     lambda chance, right: right[:7] + b" " * chance.randrange(4) + right[7:] + b" " * chance.randrange(4),
