@@ -3,6 +3,7 @@ Tests for ``twisted_registry.rpc.in_process``.
 """
 
 import asyncio
+import gc
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -83,12 +84,25 @@ async def wait(request: Any, call: CallContext) -> Any:
     await asyncio.Event().wait()
 
 
+async def fail_late(request: Any, call: CallContext) -> Any:
+    """
+    Wait until cancelled, and fail then.
+    """
+    try:
+        await asyncio.Event().wait()
+    finally:
+        raise UnknownModel("walker")
+
+
 async def count(request: Any, call: CallContext) -> Any:
     """
     Send three messages.
     """
     for number in range(3):
         await call.write(bytes([number]))
+
+
+HANDLERS = {"echo": echo, "fail": fail, "wait": wait, "late": fail_late, "count": count}
 
 
 def thread_name() -> bytes:
@@ -120,7 +134,7 @@ class InProcessCallsTests(SynchronousTestCase):
             tracker.open()
             methods = [
                 evolve(METHOD, name=name, path=f"/t/{name}", handler=handler, streams_replies=name == "count")
-                for name, handler in (("echo", echo), ("fail", fail), ("wait", wait), ("count", count))
+                for name, handler in HANDLERS.items()
             ]
             chain = interceptors(tracker, ArchiveIdentityCheck(ArchiveStatus()), IdleTimeout(60.0), access_log=None)
             service: Any = Table(methods)
@@ -272,6 +286,27 @@ class InProcessCallsTests(SynchronousTestCase):
             while len(self.tracker):
                 await asyncio.sleep(0)
             self.assertEqual(len(failures), 1)
+
+        self.run_test(test)
+
+    def test_failure_of_a_cancelled_call(self) -> None:
+        """
+        The error of a call that fails when it is cancelled is not logged: nobody asks for it.
+        """
+
+        async def test() -> None:
+            logged: list[Any] = []
+            asyncio.get_running_loop().set_exception_handler(lambda loop, context: logged.append(context))
+            calling = self.calls.call(LocalCall("/t/late", b"", PEER))
+            while not len(self.tracker):
+                await asyncio.sleep(0)
+            calling.addErrback(lambda failure: None)
+            calling.cancel()
+            while len(self.tracker):
+                await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            gc.collect()
+            self.assertEqual(logged, [])
 
         self.run_test(test)
 

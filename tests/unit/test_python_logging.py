@@ -4,6 +4,7 @@ Tests for ``twisted_registry.daemon.python_logging``.
 
 import logging
 
+import grpc.aio
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support.logs import LoggedLines
@@ -47,4 +48,11 @@ class TwistedHandlerTests(SynchronousTestCase):
             value.decode()
         except UnicodeDecodeError as error:
             self.log("grpc._cython.cygrpc", error, "Invalid encoding on %s", value)
+        self.assertEqual(self.lines.of("grpc"), [])
+
+    def test_caller_that_left(self) -> None:
+        """
+        Errors of gRPC itself, such as that of a caller who has left, stay out of the log.
+        """
+        self.log("grpc._cython.cygrpc", grpc.aio.InternalError("Failed execute_batch"), "raised by servicer method")
         self.assertEqual(self.lines.of("grpc"), [])

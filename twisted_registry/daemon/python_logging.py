@@ -21,13 +21,14 @@ _LEVELS = (
 )
 
 
-def _quotes_a_caller(record: logging.LogRecord) -> bool:
+def _is_about_a_caller(record: logging.LogRecord) -> bool:
     """
-    Return whether gRPC complains of metadata that are not UTF-8.  It quotes them, and they may be credentials; the
-    call is refused, and counted as such, all the same.
+    Return whether a record of gRPC is about what a caller did: left while its reply was sent, or sent metadata that
+    are not UTF-8.  gRPC quotes those, and they may be credentials.  Bugs of the registry have their own lines.
     """
-    is_undecodable = isinstance(record.exc_info, tuple) and isinstance(record.exc_info[1], UnicodeDecodeError)
-    return is_undecodable and record.name.startswith("grpc.")
+    error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+    is_of_grpc = isinstance(error, UnicodeDecodeError) or type(error).__module__.startswith("grpc.")
+    return is_of_grpc and record.name.startswith("grpc.")
 
 
 class TwistedHandler(logging.Handler):
@@ -39,7 +40,7 @@ class TwistedHandler(logging.Handler):
         """
         Pass on a record.
         """
-        if _quotes_a_caller(record):
+        if _is_about_a_caller(record):
             return
         try:
             text = record.getMessage()

@@ -6,7 +6,7 @@ Each call runs as a task in the server's event loop, with a context that stands 
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError as FutureCancelled, Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, NoReturn
@@ -170,9 +170,11 @@ class InProcessCalls:
         """
         Start a coroutine in the event loop, and return its result in the reactor's thread.
         """
+        outcome = _outcome(running)
         try:
-            future = asyncio.run_coroutine_threadsafe(running, self._loop)
+            future = asyncio.run_coroutine_threadsafe(outcome, self._loop)
         except RuntimeError:  # the loop is closed
+            outcome.close()
             running.close()
             return fail(CallFailed(grpc.StatusCode.UNAVAILABLE.name, _STOPPED_TEXT))
 
@@ -185,10 +187,12 @@ class InProcessCalls:
             if deferred.called:
                 return  # it was cancelled
             try:
-                deferred.callback(future.result())
+                result, error = future.result()
             except FutureCancelled:
-                deferred.errback(CallFailed(grpc.StatusCode.CANCELLED.name, "the call was cancelled"))
-            except Exception as error:
+                result, error = None, CallFailed(grpc.StatusCode.CANCELLED.name, "the call was cancelled")
+            if error is None:
+                deferred.callback(result)
+            else:
                 deferred.errback(error)
 
         def done(_: "Future[Any]") -> None:
@@ -246,6 +250,17 @@ class _ReplyStream:
     def _run_soon(self, function: Callable[[], object]) -> None:
         with suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(function)
+
+
+async def _outcome(running: Coroutine[Any, Any, Any]) -> tuple[Any, Exception | None]:
+    """
+    Wait for a coroutine, and return its result or its error: asyncio logs the error of a task that nobody asks for it,
+    and the call may be cancelled at the moment when it fails.
+    """
+    try:
+        return await running, None
+    except Exception as error:
+        return None, error
 
 
 def _serialized(reply: Any) -> bytes:
