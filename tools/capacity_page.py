@@ -17,6 +17,8 @@ from typing import Any
 
 from attrs import frozen
 
+from tools.generated_page import write_or_check
+
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = DOCS / "guides" / "size.md"
 CAPACITY = DOCS / "explanation" / "capacity.json"
@@ -156,14 +158,7 @@ def main() -> int:
     Returns:
         the exit status.
     """
-    text = PAGE.read_text()
-    if "--check" not in sys.argv[1:]:
-        PAGE.write_text(page(text))
-        return 0
-    if page(text) == text:
-        return 0
-    print("docs/guides/size.md is not current: run 'make reference'", file=sys.stderr)
-    return 1
+    return write_or_check(PAGE, page(PAGE.read_text()))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import click
 
+from tools.generated_page import write_or_check
 from twisted_registry.cli.group import command as root
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "command-line.md"
@@ -118,14 +119,7 @@ def main() -> int:
     Returns:
         the exit status.
     """
-    text = PAGE.read_text()
-    if "--check" not in sys.argv[1:]:
-        PAGE.write_text(page(text))
-        return 0
-    if page(text) == text:
-        return 0
-    print("docs/reference/command-line.md is not current: run 'make reference'", file=sys.stderr)
-    return 1
+    return write_or_check(PAGE, page(PAGE.read_text()))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ The page docs/reference/configuration.md, made from the settings.
 import sys
 from pathlib import Path
 
+from tools.generated_page import write_or_check
 from twisted_registry.config.reference import reference_page
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "configuration.md"
@@ -20,13 +21,7 @@ def main() -> int:
     Returns:
         the exit status.
     """
-    if "--check" not in sys.argv[1:]:
-        PAGE.write_text(reference_page())
-        return 0
-    if PAGE.exists() and PAGE.read_text() == reference_page():
-        return 0
-    print("docs/reference/configuration.md is not current: run 'make reference'", file=sys.stderr)
-    return 1
+    return write_or_check(PAGE, reference_page())
 
 
 if __name__ == "__main__":

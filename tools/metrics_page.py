@@ -8,6 +8,7 @@ The page docs/reference/metrics.md, made from the declarations of the metrics.
 import sys
 from pathlib import Path
 
+from tools.generated_page import write_or_check
 from twisted_registry.observability.metrics import ALL, Metric
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "metrics.md"
@@ -53,13 +54,7 @@ def main() -> int:
     Returns:
         the exit status.
     """
-    if "--check" not in sys.argv[1:]:
-        PAGE.write_text(page())
-        return 0
-    if PAGE.exists() and PAGE.read_text() == page():
-        return 0
-    print("docs/reference/metrics.md is not current: run 'make reference'", file=sys.stderr)
-    return 1
+    return write_or_check(PAGE, page())
 
 
 if __name__ == "__main__":
